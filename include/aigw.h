@@ -1,0 +1,94 @@
+/* The core's table: everything that one module of the suite, or a third-party module, may ask of mod_aigw. Got by one optional function:
+ *
+ *     static const aigw_core_t *core;                        // in optional_fn_retrieve
+ *     APR_OPTIONAL_FN_TYPE(aigw_core) *get = APR_RETRIEVE_OPTIONAL_FN(aigw_core);
+ *     core = get ? get(AIGW_CORE_VERSION) : NULL;            // NULL: mod_aigw is not loaded, or too old
+ *
+ * Members are only ever added at the end; AIGW_CORE_VERSION counts the additions.
+ */
+#ifndef AIGW_H
+#define AIGW_H
+
+#include <httpd.h>
+#include <http_config.h>
+#include <apr_optional.h>
+#include "aigw_call.h"
+#include "aigw_error.h"
+#include "aigw_http.h"
+#include "aigw_model.h"
+#include "aigw_provider.h"
+#include "aigw_request.h"
+#include "aigw_sink.h"
+#include "aigw_source.h"
+#include "aigw_version.h"
+
+#define AIGW_CORE_VERSION 1
+
+/* Background work: fn(baton, p) on the child's one background thread, with a pool of its own that is cleared after it. */
+typedef void (*aigw_defer_fn)(void *baton, apr_pool_t *p);
+
+typedef struct aigw_core_t {
+    int version;
+
+    /* --- requests; thread: the owner of r --- */
+
+    /* The context of r, made if there is none yet; never NULL. Sets X-Request-ID on the response. */
+    aigw_request_t *(*request)(request_rec *r);
+
+    /* An error in p; message is printf-formatted. code, param may be NULL. */
+    aigw_error_t *(*error_make)(apr_pool_t *p, int status, const char *code, const char *param, const char *fmt, ...)
+        __attribute__((format(printf, 5, 6)));
+
+    /* Answers r with the error in JSON, nothing having been sent yet. Returns what a handler returns. An ErrorDocument does not apply.
+     * The connection closes where the request's body was not read. */
+    int (*error_send)(request_rec *r, const aigw_error_t *error);
+
+    /* The same error as a JSON text in p: {"error":{…}}. */
+    char *(*error_json)(apr_pool_t *p, const aigw_error_t *error);
+
+    /* Reads the whole body of r (blocking; mod_reqtimeout and LimitRequestBody hold) into one malloc'ed block that goes with r->pool.
+     * limit: bytes, where LimitRequestBody does not say otherwise. NULL, or the error (400, 408, 413; 500 without memory). */
+    const aigw_error_t *(*body_read)(request_rec *r, apr_off_t limit, char **data, apr_size_t *len);
+    void (*body_free)(request_rec *r, char *data); /* earlier than r->pool would; harmless twice */
+
+    /* --- models; any thread --- */
+
+    /* The model of that name or alias in r's or s's catalogue; name NULL: the default. NULL: none. */
+    const aigw_model_t *(*model_find)(server_rec *s, const char *name);
+    /* All models in the order of the configuration: const aigw_model_t *. Never NULL. */
+    const apr_array_header_t *(*models)(server_rec *s);
+
+    /* --- calls --- */
+
+    /* A call on behalf of r, to be filled in and run. Its pool is r->pool, or its own where the upstream's policy lets it outlive r. Thread: owner of r. */
+    aigw_call_t *(*call_make)(request_rec *r, const aigw_model_t *model);
+    /* A call without a client, in a pool that hangs on no other; context is copied. NULL: out of memory. Any thread. */
+    aigw_call_t *(*call_make_detached)(server_rec *s, const aigw_request_t *context, const aigw_model_t *model);
+
+    /* Makes the call for the handler of r: admits, opens, and either runs it here or parks the connection. Returns what the handler must return (OK or SUSPENDED).
+     * The sink's end() answers the client, also when the call is refused. */
+    int (*call_run)(request_rec *r, aigw_call_t *call, aigw_sink_t *sink);
+
+    /* Starts a detached call on the child's engine and returns at once; sink->end() runs on a thread of the engine's when it is over, and right after it the
+     * call's pool is destroyed. APR_SUCCESS, or an error (the child is stopping): then nothing runs, end() neither, and the call is gone. */
+    apr_status_t (*call_start)(aigw_call_t *call, aigw_sink_t *sink);
+
+    /* Ends a detached call soon, from any thread. The caller must know that the call is not over yet (its end() has not returned). */
+    void (*call_cancel)(aigw_call_t *call);
+
+    /* One event from a source to the sink. Returns what the sink said. */
+    apr_status_t (*call_emit)(aigw_call_t *call, const aigw_event_t *ev);
+
+    /* The source that asks an HTTP upstream; for a provider's open(). */
+    void (*http_source)(aigw_call_t *call, const aigw_http_request_t *request);
+
+    /* --- work after the response; any thread --- */
+
+    /* Queues fn(baton). name (a constant) is for the log. APR_SUCCESS; APR_EAGAIN: the queue is full (nothing is called, a numbered line is logged); APR_EOF: the child is
+     * stopping. What is queued is run before a child that stops gracefully exits. */
+    apr_status_t (*defer)(const char *name, aigw_defer_fn fn, void *baton);
+} aigw_core_t;
+
+APR_DECLARE_OPTIONAL_FN(const aigw_core_t *, aigw_core, (int version));
+
+#endif

@@ -1,0 +1,200 @@
+#include "call.h"
+#include "blocking.h"
+#include "engine.h"
+#include "park.h"
+#include "request.h"
+#include "aigw_sink.h"
+
+#include <http_log.h>
+#include <apr_strings.h>
+#include <math.h>
+
+APLOG_USE_MODULE(aigw);
+
+static aigw_call_t *make(apr_pool_t *pool, server_rec *s, ap_conf_vector_t *per_dir, const aigw_model_t *model)
+{
+    aigw_call_t *call = apr_pcalloc(pool, sizeof *call);
+    aigw_engine_t *eng = apr_pcalloc(pool, sizeof *eng);
+    static const aigw_usage_t unknown = {-1, -1, -1, -1, -1};
+
+    call->pool = pool;
+    call->server = s;
+    call->per_dir = per_dir;
+    call->model = model;
+    call->max_tokens = -1;
+    call->temperature = NAN;
+    call->usage = unknown;
+    call->began = apr_time_now();
+    call->engine = eng;
+    eng->call = call;
+    eng->conf = aigw_conf_dir(pool, per_dir);
+    eng->drive.call = call;
+    eng->drive.client.fd = eng->drive.upstream.fd = -1;
+    return call;
+}
+
+/* A pool that hangs on no other, with an allocator of its own: it may be used and destroyed by whatever thread has the call. */
+static apr_pool_t *own_pool(void)
+{
+    apr_allocator_t *allocator;
+    apr_pool_t *pool;
+
+    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
+        return NULL;
+    }
+    if (apr_pool_create_unmanaged_ex(&pool, NULL, allocator) != APR_SUCCESS) {
+        apr_allocator_destroy(allocator);
+        return NULL;
+    }
+    apr_allocator_owner_set(allocator, pool);
+    apr_pool_tag(pool, "aigw_call");
+    return pool;
+}
+
+/* A copy that holds when the request is gone. */
+static aigw_request_t *copy_context(apr_pool_t *p, const aigw_request_t *from)
+{
+    aigw_request_t *ctx = apr_pmemdup(p, from, sizeof *ctx);
+
+    ctx->id = apr_pstrdup(p, from->id);
+    ctx->traceparent = apr_pstrdup(p, from->traceparent);
+    ctx->trace_id = apr_pstrdup(p, from->trace_id);
+    ctx->identity.user = apr_pstrdup(p, from->identity.user);
+    ctx->identity.tier = apr_pstrdup(p, from->identity.tier);
+    ctx->identity.method = apr_pstrdup(p, from->identity.method);
+    ctx->identity.key_id = apr_pstrdup(p, from->identity.key_id);
+    ctx->identity.scopes = from->identity.scopes ? apr_array_copy(p, from->identity.scopes) : NULL;
+    ctx->identity.models = from->identity.models ? apr_array_copy(p, from->identity.models) : NULL;
+    ctx->error = NULL;
+    return ctx;
+}
+
+aigw_call_t *aigw_call_make(request_rec *r, const aigw_model_t *model)
+{
+    aigw_request_t *ctx = aigw_request_get(r);
+    aigw_call_t *call;
+    apr_pool_t *pool = r->pool;
+
+    if (model->upstream->gone == AIGW_GONE_DRAIN && !(pool = own_pool())) {
+        pool = r->pool;
+    }
+    call = make(pool, r->server, r->per_dir_config, model);
+    call->engine->no_drain = pool == r->pool;
+    call->client = r;
+    call->context = pool == r->pool ? ctx : copy_context(pool, ctx);
+    ctx->model = model->name;
+    ctx->upstream = model->upstream->provider_name;
+    return call;
+}
+
+aigw_call_t *aigw_call_make_detached(server_rec *s, const aigw_request_t *context, const aigw_model_t *model)
+{
+    apr_pool_t *pool = own_pool();
+    aigw_call_t *call;
+
+    if (!pool) {
+        return NULL;
+    }
+    call = make(pool, s, s->lookup_defaults, model);
+    call->context = copy_context(pool, context);
+    call->context->model = model->name;
+    call->context->upstream = model->upstream->provider_name;
+    return call;
+}
+
+/* ------------------------------------------------------------------ events */
+
+static void remember(aigw_call_t *call, const aigw_event_t *ev)
+{
+    switch (ev->kind) {
+    case AIGW_EVENT_TEXT:
+    case AIGW_EVENT_TOOL:
+    case AIGW_EVENT_RAW:
+        if (!call->first_event) {
+            call->first_event = apr_time_now();
+        }
+        call->bytes_out += (apr_off_t)ev->len;
+        break;
+    case AIGW_EVENT_USAGE:
+        call->usage = *ev->usage;
+        break;
+    case AIGW_EVENT_FINISH:
+        if (ev->choice == 0 && ev->finish_reason && !call->finish_reason) { /* once, and bounded: an upstream may repeat it for ever */
+            call->finish_reason = apr_pstrndup(call->pool, ev->finish_reason, AIGW_FINISH_MAX);
+        }
+        break;
+    case AIGW_EVENT_ERROR:
+        call->error = ev->error;
+        break;
+    case AIGW_EVENT_START:
+    case AIGW_EVENT_END:
+        break;
+    }
+}
+
+apr_status_t aigw_call_emit(aigw_call_t *call, const aigw_event_t *ev)
+{
+    aigw_engine_t *eng = call->engine;
+    apr_status_t rv;
+
+    remember(call, ev);
+    aigw_engine_heard(call, apr_time_now(), 1);
+    eng->told = 1;
+    if (eng->deaf) {
+        return APR_ECONNABORTED;
+    }
+    rv = call->sink->vt->event(call->sink, call, ev);
+    if (rv != APR_SUCCESS) {
+        eng->deaf = 1;
+    }
+    return rv;
+}
+
+static apr_status_t drop_event(aigw_sink_t *sink, aigw_call_t *call, const aigw_event_t *ev)
+{
+    return APR_SUCCESS;
+}
+
+static void drop_end(aigw_sink_t *sink, aigw_call_t *call)
+{
+}
+
+void aigw_call_deafen(aigw_call_t *call)
+{
+    static const aigw_sink_vt vt = {"nobody", drop_event, NULL, NULL, drop_end};
+    static aigw_sink_t nobody = {&vt, NULL};
+
+    call->sink = &nobody;
+}
+
+/* ------------------------------------------------------------------ running */
+
+int aigw_call_run(request_rec *r, aigw_call_t *call, aigw_sink_t *sink)
+{
+    aigw_request_t *ctx = aigw_request_get(r);
+
+    call->sink = sink;
+    if (!aigw_engine_begin(call)) {
+        ctx->mode = "blocking";
+        aigw_call_finish(call);
+        return OK;
+    }
+    if (aigw_park(r, call)) {
+        ctx->mode = "parked";
+        return SUSPENDED;
+    }
+    ctx->mode = "blocking";
+    aigw_blocking_run(call);
+    aigw_call_finish(call);
+    return OK;
+}
+
+void aigw_call_finish(aigw_call_t *call)
+{
+    apr_pool_t *own = call->client && call->pool == call->client->pool ? NULL : call->pool;
+
+    aigw_engine_end(call);
+    if (own) {
+        apr_pool_destroy(own);
+    }
+}

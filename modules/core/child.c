@@ -1,0 +1,126 @@
+#include "child.h"
+#include "conf.h"
+#include "defer.h"
+#include "park.h"
+#include "reactor.h"
+#include "transport.h"
+
+#include <http_log.h>
+#include <apr_atomic.h>
+#include <apr_thread_mutex.h>
+
+#include <signal.h>
+#include <unistd.h>
+
+APLOG_USE_MODULE(aigw);
+
+#define HELPERS_MAX 4
+
+static struct {
+    apr_pool_t *pool;
+    server_rec *server;
+    apr_thread_mutex_t *mutex;
+    apr_thread_pool_t *helpers;
+    volatile apr_uint32_t stopping;
+} child;
+
+/* Before anything else of the child goes: mod_proxy's pools assert that no connection is in use, and calls that drain, which httpd does not count, may still be. */
+static apr_status_t child_exit(void *data)
+{
+    int i;
+
+    aigw_reactor_stop();
+    if (child.helpers) {
+        /* destroying the pool would drop what waits in it: calls to be settled */
+        for (i = 0; i < 500 && (apr_thread_pool_tasks_count(child.helpers) || apr_thread_pool_busy_count(child.helpers)); i++) {
+            apr_sleep(apr_time_from_msec(10));
+        }
+        apr_thread_pool_destroy(child.helpers);
+        child.helpers = NULL;
+    }
+    return APR_SUCCESS;
+}
+
+void aigw_child_init(apr_pool_t *pchild, server_rec *main_server)
+{
+    apr_status_t rv;
+
+    child.server = main_server;
+    /* a pool of its own: threads are made in it whenever they are first needed, and other modules use pchild meanwhile */
+    apr_pool_create(&child.pool, pchild);
+    rv = apr_thread_mutex_create(&child.mutex, APR_THREAD_MUTEX_DEFAULT, child.pool);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, main_server, "AIGW0150: no mutex for this child: its answers keep their worker threads");
+        return;
+    }
+    aigw_transport_child_init(pchild, main_server);
+    aigw_defer_child_init(pchild, main_server);
+    if (aigw_park_supported()) {
+        aigw_child_reactors();
+    }
+    apr_pool_pre_cleanup_register(pchild, NULL, child_exit);
+}
+
+int aigw_child_reactors(void)
+{
+    if (!aigw_reactor_running() && child.mutex) {
+        apr_thread_mutex_lock(child.mutex);
+        if (!aigw_reactor_running()) {
+            aigw_reactor_start(child.pool, child.server, aigw_conf_reactors(child.server));
+        }
+        apr_thread_mutex_unlock(child.mutex);
+    }
+    return aigw_reactor_running();
+}
+
+apr_status_t aigw_child_help(apr_thread_start_t fn, void *baton)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!child.mutex) {
+        return APR_EGENERAL;
+    }
+    apr_thread_mutex_lock(child.mutex);
+    if (!child.helpers) {
+        rv = apr_thread_pool_create(&child.helpers, 0, HELPERS_MAX, child.pool);
+    }
+    apr_thread_mutex_unlock(child.mutex);
+    if (rv == APR_SUCCESS) {
+        rv = apr_thread_pool_push(child.helpers, fn, baton, APR_THREAD_TASK_PRIORITY_NORMAL, NULL);
+    }
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, child.server, "AIGW0151: no helper thread for a call without a client");
+    }
+    return rv;
+}
+
+/* GracefulShutdownTimeout has run out, or the parent was told to stop now. A child that is stopping gracefully ignores SIGTERM, and is killed some seconds later:
+ * time enough to tell those in the middle of an answer. */
+static void on_term(int sig, siginfo_t *info, void *context)
+{
+    if (info->si_pid != getpid()) { /* the event MPM's threads wake each other with it */
+        apr_atomic_set32(&child.stopping, 1);
+        aigw_reactor_end_soon();
+    }
+}
+
+void aigw_child_stopping(apr_pool_t *pchild, int graceful)
+{
+    if (graceful) {
+        struct sigaction act;
+
+        memset(&act, 0, sizeof act);
+        act.sa_sigaction = on_term;
+        act.sa_flags = SA_RESTART | SA_SIGINFO;
+        sigaction(SIGTERM, &act, NULL);
+    }
+    else {
+        apr_atomic_set32(&child.stopping, 1);
+        aigw_reactor_stop();
+    }
+}
+
+int aigw_child_is_stopping(void)
+{
+    return apr_atomic_read32(&child.stopping);
+}

@@ -1,0 +1,125 @@
+/* Any server that speaks OpenAI's chat completions: OpenAI, vLLM, llama.cpp, Ollama, another mod_aigw. What is asked is built here, what comes back is read
+ * in openai_answer.c. */
+#include "providers.h"
+#include "openai_answer.h"
+#include "../core/error.h"
+#include "../core/http_source.h"
+#include "aigw_chat.h"
+#include "aigw_splice.h"
+
+#include <apr_strings.h>
+#include <math.h>
+
+static const char *configure(aigw_upstream_t *up, apr_pool_t *p, const char *key, const char *value)
+{
+    return apr_psprintf(p, "AIGWUpstream openai: there is no setting '%s': known are model, key, disconnect, header.NAME", key);
+}
+
+/* The name that the upstream knows. */
+static const char *upstream_model(const aigw_call_t *call)
+{
+    return call->model->upstream->model ? call->model->upstream->model : call->model->name;
+}
+
+static const char *json_quote(apr_pool_t *p, const char *s)
+{
+    json_t *j = json_string(s);
+    char *dump = j ? json_dumps(j, JSON_ENCODE_ANY) : NULL;
+    const char *out = dump ? apr_pstrdup(p, dump) : "\"\"";
+
+    free(dump);
+    json_decref(j);
+    return out;
+}
+
+/* The gateway needs the usage for limits and costs, so it always asks for it; openai_answer.c takes it out again where the client did not. */
+static apr_status_t ask_usage(aigw_splice_t *splice, const aigw_chat_t *chat)
+{
+    if (!chat->stream || chat->include_usage) {
+        return APR_SUCCESS;
+    }
+    return chat->stream_options ? aigw_splice_set(splice, &chat->stream_options->value, "include_usage", "true")
+                                : aigw_splice_set(splice, &chat->scan->root, "stream_options", "{\"include_usage\":true}");
+}
+
+/* The client's own bytes with two edits. */
+static const aigw_error_t *edit_body(aigw_call_t *call, aigw_http_request_t *req)
+{
+    const aigw_chat_t *chat = call->body->chat;
+    aigw_splice_t *splice = aigw_splice_make(call->pool, chat->scan);
+    const char *model = upstream_model(call);
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!chat->model || strcmp(chat->model, model)) {
+        rv = aigw_splice_set(splice, &chat->scan->root, "model", json_quote(call->pool, model));
+    }
+    if (rv == APR_SUCCESS) {
+        rv = ask_usage(splice, chat);
+    }
+    if (rv != APR_SUCCESS) {
+        return aigw_error_make(call->pool, 500, "internal_error", NULL, "The request could not be prepared for the model server.");
+    }
+    req->body = aigw_splice_pieces(splice, call->pool, &req->nbody, NULL);
+    return NULL;
+}
+
+static apr_status_t free_dump(void *dump)
+{
+    free(dump);
+    return APR_SUCCESS;
+}
+
+/* A body of our own, for dialects that are not OpenAI's. */
+static const aigw_error_t *make_body(aigw_call_t *call, aigw_http_request_t *req)
+{
+    apr_int64_t max = call->max_tokens >= 0 ? call->max_tokens : call->model->max_tokens;
+    json_t *root = json_pack("{s:s,s:O,s:b}", "model", upstream_model(call), "messages", call->messages, "stream", call->stream);
+    struct iovec *iov = apr_palloc(call->pool, sizeof *iov);
+    char *dump;
+
+    if (root && max > 0) {
+        json_object_set_new(root, "max_tokens", json_integer(max));
+    }
+    if (root && !isnan(call->temperature)) {
+        json_object_set_new(root, "temperature", json_real(call->temperature));
+    }
+    if (root && call->stream) {
+        json_object_set_new(root, "stream_options", json_pack("{s:b}", "include_usage", 1));
+    }
+    dump = root ? json_dumps(root, JSON_COMPACT) : NULL;
+    json_decref(root);
+    if (!dump) {
+        return aigw_error_make(call->pool, 500, "internal_error", NULL, "The gateway is out of memory.");
+    }
+    apr_pool_cleanup_register(call->pool, dump, free_dump, apr_pool_cleanup_null);
+    iov->iov_base = dump;
+    iov->iov_len = strlen(dump);
+    req->body = iov;
+    req->nbody = 1;
+    return NULL;
+}
+
+static const aigw_error_t *openai_open(aigw_call_t *call)
+{
+    const aigw_upstream_t *up = call->model->upstream;
+    aigw_http_request_t *req = apr_pcalloc(call->pool, sizeof *req);
+    apr_table_t *headers = apr_table_make(call->pool, 4);
+    const aigw_error_t *error = call->body ? edit_body(call, req) : make_body(call, req);
+
+    if (error) {
+        return error;
+    }
+    apr_table_setn(headers, "Content-Type", "application/json");
+    apr_table_setn(headers, "Accept", call->stream ? "text/event-stream" : "application/json");
+    if (up->key) {
+        apr_table_setn(headers, "Authorization", apr_pstrcat(call->pool, "Bearer ", up->key, NULL));
+    }
+    req->path = "/chat/completions";
+    req->headers = headers;
+    req->decoder = &aigw_openai_decoder;
+    req->baton = aigw_openai_answer_make(call);
+    aigw_http_source(call, req);
+    return NULL;
+}
+
+const aigw_provider_t aigw_provider_openai = {1, configure, openai_open};

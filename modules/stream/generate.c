@@ -1,0 +1,79 @@
+/* /api/v1/generate: {prompt, model?, max_tokens?, temperature?} → {text}
+ * /api/v2/generate: the same and metadata? → {text, meta}: meta is the metadata with model, usage, finish_reason and request_id added */
+#include "answer.h"
+#include "question.h"
+#include "stream.h"
+#include "stream_conf.h"
+
+static char *shape_v1(const aigw_answer_t *answer, aigw_call_t *call)
+{
+    return aigw_answer_dump(json_pack("{s:o}", "text", aigw_answer_text(answer, 0)));
+}
+
+/* What the gateway says in meta; a member of the metadata by one of these names gives way. */
+static char *own_meta(const aigw_answer_t *answer, const aigw_call_t *call)
+{
+    const aigw_usage_t *u = &call->usage;
+
+    return aigw_answer_dump(json_pack("{s:s,s:{s:o,s:o,s:o},s:s?,s:s}", "model", call->model->name, "usage", "prompt_tokens",
+                                      aigw_answer_count(u->prompt_tokens), "completion_tokens", aigw_answer_count(u->completion_tokens),
+                                      "total_tokens", aigw_answer_count(aigw_answer_total(u)), "finish_reason",
+                                      answer->choices[0].finish_reason, "request_id", call->context->id));
+}
+
+static int is_own(const char *name)
+{
+    return !strcmp(name, "model") || !strcmp(name, "usage") || !strcmp(name, "finish_reason") || !strcmp(name, "request_id");
+}
+
+/* The client's members as it wrote them: through a JSON library 1.0 or 1e30 would come back as something else. */
+static apr_status_t add_metadata(aigw_buffer_t *b, const aigw_json_scan_t *metadata)
+{
+    apr_status_t rv = APR_SUCCESS;
+    int i;
+
+    for (i = 0; metadata && i < metadata->nmembers && rv == APR_SUCCESS; i++) {
+        const aigw_json_member_t *m = &metadata->members[i];
+
+        if (!is_own(m->name)) {
+            rv = aigw_buffer_add(b, metadata->text + m->name_start, m->value.end - m->name_start);
+            rv = rv == APR_SUCCESS ? aigw_buffer_add(b, ",", 1) : rv;
+        }
+    }
+    return rv;
+}
+
+static char *shape_v2(const aigw_answer_t *answer, aigw_call_t *call)
+{
+    aigw_buffer_t b = {NULL, 0, 0};
+    char *text = shape_v1(answer, call), *own = own_meta(answer, call), *whole;
+    apr_size_t len;
+
+    /* {"text":"..." and {"model":... are joined without the braces between them */
+    if (!text || !own || aigw_buffer_add(&b, text, strlen(text) - 1) != APR_SUCCESS ||
+        aigw_buffer_add_text(&b, ",\"meta\":{") != APR_SUCCESS || add_metadata(&b, answer->baton) != APR_SUCCESS ||
+        aigw_buffer_add_text(&b, own + 1) != APR_SUCCESS || aigw_buffer_add(&b, "}", 2) != APR_SUCCESS) {
+        aigw_buffer_clear(&b, 0);
+    }
+    whole = aigw_buffer_take(&b, &len);
+    free(text);
+    free(own);
+    return whole;
+}
+
+int aigw_dialect_generate(request_rec *r)
+{
+    int v1 = aigw_stream_conf_generate_version(r) == 1;
+    aigw_value_t values[AIGW_ASK_FIELDS];
+    aigw_call_t *call;
+    const aigw_error_t *error =
+        aigw_question_ask(r, aigw_question_generate, v1 ? AIGW_QUESTION_GENERATE : AIGW_QUESTION_GENERATE_METADATA, values, 0, &call);
+    aigw_answer_t *answer;
+
+    if (error) {
+        return aigw_stream_core->error_send(r, error);
+    }
+    /* the metadata is in r->pool: an answer is shaped only while the client is there */
+    answer = aigw_answer_make(call, 1, v1 ? shape_v1 : shape_v2, (void *)values[AIGW_ASK_METADATA].object);
+    return aigw_stream_core->call_run(r, call, &answer->sink);
+}

@@ -1,0 +1,119 @@
+#include "intake.h"
+#include "stream.h"
+#include "text.h"
+
+#include <http_protocol.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#define SHOWN_NAME 100 /* characters of a client's own word in a message */
+
+const aigw_error_t *aigw_intake_invalid(request_rec *r, const char *param, const char *fmt, ...)
+{
+    va_list args;
+    const char *message;
+
+    va_start(args, fmt);
+    message = apr_pvsprintf(r->pool, fmt, args);
+    va_end(args);
+    return aigw_stream_core->error_make(r->pool, HTTP_BAD_REQUEST, "validation_error", param, "%s", message);
+}
+
+/* application/json or anything that ends in +json, whatever its parameters. The charset needs no look: the scan accepts nothing but UTF-8. */
+static int is_json_type(request_rec *r, const char *field)
+{
+    const char *end = strchr(field, ';');
+    char *type = apr_pstrndup(r->pool, field, end ? (apr_size_t)(end - field) : strlen(field));
+    apr_size_t len;
+
+    apr_collapse_spaces(type, type);
+    ap_str_tolower(type);
+    len = strlen(type);
+    return !strcmp(type, "application/json") || (len > 5 && strchr(type, '/') && !strcmp(type + len - 5, "+json"));
+}
+
+static const aigw_error_t *check_type(request_rec *r)
+{
+    const char *field = apr_table_get(r->headers_in, "Content-Type");
+
+    if (field && *field && !is_json_type(r, field)) {
+        return aigw_stream_core->error_make(r->pool, HTTP_UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", NULL,
+                                            "The body must be JSON: send it with Content-Type: application/json.");
+    }
+    return NULL;
+}
+
+/* Asked after the body is read: an input filter that decodes (mod_deflate) takes the field out when it starts. */
+static const aigw_error_t *check_encoding(request_rec *r)
+{
+    const char *field = apr_table_get(r->headers_in, "Content-Encoding");
+
+    if (field && *field && strcasecmp(field, "identity")) {
+        return aigw_stream_core->error_make(r->pool, HTTP_UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", NULL,
+                                            "The body must come as it is, without a Content-Encoding.");
+    }
+    return NULL;
+}
+
+static const aigw_error_t *check_json(aigw_intake_t *in)
+{
+    aigw_json_scan_t *scan = &in->scan;
+    request_rec *r = in->r;
+
+    if (aigw_json_scan(scan, r->pool, in->data, in->len) != APR_SUCCESS) {
+        return aigw_stream_core->error_make(r->pool, HTTP_BAD_REQUEST, "invalid_json", NULL,
+                                            "The body is not valid JSON: at line %d, column %d: %s.", scan->line, scan->column, scan->why);
+    }
+    if (scan->root.kind != AIGW_JSON_OBJECT) {
+        return aigw_intake_invalid(r, NULL, "The body must be a JSON object.");
+    }
+    return NULL;
+}
+
+const aigw_error_t *aigw_intake_read(aigw_intake_t *in, request_rec *r, apr_off_t limit)
+{
+    const aigw_error_t *error;
+
+    memset(in, 0, sizeof *in);
+    in->r = r;
+    if ((error = check_type(r))) {
+        return error;
+    }
+    if ((error = aigw_stream_core->body_read(r, limit, &in->data, &in->len))) {
+        in->data = NULL;
+        return error;
+    }
+    if (!(error = check_encoding(r))) {
+        error = in->len ? check_json(in)
+                        : aigw_stream_core->error_make(r->pool, HTTP_BAD_REQUEST, "invalid_json", NULL,
+                                                       "The body is empty: send a JSON object.");
+    }
+    if (error) {
+        aigw_intake_free(in);
+    }
+    return error;
+}
+
+void aigw_intake_free(aigw_intake_t *in)
+{
+    if (in->data) {
+        aigw_stream_core->body_free(in->r, in->data);
+        in->data = NULL;
+    }
+}
+
+const aigw_error_t *aigw_intake_no_model(request_rec *r, const char *name)
+{
+    return aigw_stream_core->error_make(r->pool, HTTP_NOT_FOUND, "model_not_found", "model",
+                                        "The model '%s' does not exist, or you may not use it.",
+                                        aigw_text_shown(r->pool, name, SHOWN_NAME));
+}
+
+const aigw_error_t *aigw_intake_model(request_rec *r, const char *name, const aigw_model_t **model)
+{
+    *model = aigw_stream_core->model_find(r->server, name);
+    if (*model) {
+        return NULL;
+    }
+    return name ? aigw_intake_no_model(r, name) : aigw_intake_invalid(r, "model", "model is required: this gateway has no default model.");
+}

@@ -1,0 +1,9 @@
+# shellcheck shell=bash
+# title: Apache::Test on event, ASan and UBSan
+# packages: libapache2-mod-perl2 libio-socket-ssl-perl curl=curl openssl=openssl
+set -u
+# shellcheck source=scripts/lib.sh
+. "$TOP/scripts/lib.sh"
+
+tree asan || exit 1
+apache_tests "$TREE" event

@@ -1,0 +1,24 @@
+# shellcheck shell=bash
+# title: make distcheck
+# packages: check libapache2-mod-perl2
+set -u
+# shellcheck source=scripts/lib.sh
+. "$TOP/scripts/lib.sh"
+
+tree gcc || exit 1
+cd "$TREE" || exit 1
+rm -rf mod_aigw-*
+# a run of its own of everything: MPM and the like must not leak into it
+env -u MPM -u TEST_ARGS make distcheck || exit 1
+files=$(tar tzf mod_aigw-*.tar.gz | sed 's,^[^/]*/,,' | sort)
+n=1 bad=0
+git -C "$TOP" rev-parse >/dev/null 2>&1 || checks 1 # no git here, or a release itself: its folder is full of what autoreconf made
+while IFS= read -r f; do
+    case $f in .git* | .ci/*) continue ;; esac
+    n=$((n + 1))
+    grep -qxF -- "$f" <<<"$files" || {
+        bad=$((bad + 1))
+        echo "not in the tarball: $f"
+    }
+done <<<"$(source_files '*')"
+checks $n $bad

@@ -1,0 +1,98 @@
+# call_admit and call_settle: once for each call however it ends; and work after the response (AIGWDeferQueue).
+use strict;
+use warnings FATAL => 'all';
+use Apache::Test qw(-withtestmore);
+use Time::HiRes qw(sleep);
+use AIGW::Client qw(chat get);
+use AIGW::Log;
+use AIGW::Raw;
+use AIGW::Server;
+
+my @paths = ('', '/block');
+plan tests => @paths * 31 + 14, need_module('mod_aigw', 'mod_aigw_test');
+my $port = Apache::Test::vars('port');
+
+sub counts { return get('/test/counts', port => $port)->json }
+
+# What has been counted since, once as many calls as expected are settled: a settlement may come after the client has its answer.
+sub since {
+    my ($before, $settled) = @_;
+    my $now;
+    for (1 .. 500) {
+        $now = counts();
+        last if $now->{settled} - $before->{settled} >= $settled && $now->{deferred} - $before->{deferred} >= $settled;
+        sleep 0.01;
+    }
+    return { map { $_ => $now->{$_} - $before->{$_} } keys %$now };
+}
+
+for my $path (@paths) {
+    my $at = "$path/v1/chat/completions";
+    my @kinds = (
+        # name, the request, settled, refused, with error, with usage
+        ['a stream',              sub { chat('echo', 'a b', port => $port, path => $at, stream => 1) }, 1, 0, 0, 1],
+        ['no stream',             sub { chat('echo', 'a b', port => $port, path => $at) },              1, 0, 0, 1],
+        ['an upstream',           sub { chat('up', 'a b', port => $port, path => $at, stream => 1) },   1, 0, 0, 1],
+        ['a refused call',        sub { chat('test-refused', 'a', port => $port, path => $at) },        1, 1, 1, 0],
+        ['an error at once',      sub { chat('echo-429', 'a', port => $port, path => $at) },            1, 0, 1, 0],
+        ['an error in the middle', sub { chat('echo-reset', 'a', port => $port, path => $at, stream => 1) }, 1, 0, 1, 0],
+    );
+    for my $kind (@kinds) {
+        my ($name, $ask, $settled, $refused, $error, $usage) = @$kind;
+        my $before = counts();
+        $ask->();
+        my $got = since($before, $settled);
+        is $got->{settled}, $settled, "$path $name: settled once";
+        is $got->{refused}, $refused, "$path $name: refused";
+        is $got->{settled_error}, $error, "$path $name: with an error";
+        is $got->{settled_usage}, $usage, "$path $name: with its usage";
+    }
+    my $refused = chat('test-refused', 'a', port => $port, path => $at);
+    is $refused->{status}, 429, "$path refused: the hook's status";
+    is $refused->json->{error}{code}, 'quota_exceeded', "$path refused: its code";
+    is $refused->header('Retry-After'), 2, "$path refused: Retry-After is rounded up";
+    is $refused->header('retry-after-ms'), 1500, "$path refused: retry-after-ms";
+    is $refused->header('x-should-retry'), 'false', "$path refused: x-should-retry";
+
+    my $before = counts();
+    my $tag = tag();
+    my $c = AIGW::Client->new(port => $port);
+    $c->request(POST => $at, json => { model => 'raw', scenario => 'stall:2', tag => $tag, stream => \1, messages => [{ role => 'user', content => 'x' }] });
+    $c->head;
+    $c->event;
+    $c->close;
+    my $got = since($before, 1);
+    is $got->{settled}, 1, "$path the client left: settled once";
+    is $got->{settled_gone}, 1, "$path … and known to have left";
+}
+
+# Work after the response: the answer does not wait for it.
+sub settled { for (1 .. 1000) { return 1 if counts()->{deferred} >= $_[0]; sleep 0.01 } return 0 }
+my $before = counts()->{deferred};
+my $said = get('/test/defer?n=1&ms=300', port => $port)->content;
+is $said, "taken=1 deferred=$before\n", 'the response is there before the work is done';
+ok settled($before + 1), '… which is done after it';
+
+# Bounded: one that is being done and 64 that wait. This child is busy meanwhile, and answers all the same.
+expect_log(qr/AIGW0161: /);
+$before = counts()->{deferred};
+$said = get('/test/defer?n=200&ms=5', port => $port)->content;
+like $said, qr/^taken=(6[4-9]|[7-9]\d) /, 'a full queue takes no more';
+my ($taken) = $said =~ /taken=(\d+)/;
+like log_wait(qr/AIGW0161: /), qr/raise AIGWDeferQueue/, '… and says so, with the remedy';
+is chat('echo', 'hello', port => $port)->text, 'hello', '… and does not hold requests up';
+ok settled($before + $taken), '… and loses nothing that it took';
+$said = get('/test/defer?n=3&ms=0', port => $port)->content;
+like $said, qr/^taken=3 /, '… and then takes more';
+is scalar(() = log_lines(qr/AIGW0161: /)), 1, 'one line, not one for each';
+is chat('test', 'x', port => $port)->text, 'third party', "a third party's provider answers a client";
+
+# A graceful stop does what is queued before the child goes.
+my $s = AIGW::Server->new(conf => "<Location /defer>\nSetHandler aigw-test-defer\n</Location>\n");
+$said = get('/defer?n=40&ms=20', port => $s->{port})->content;
+like $said, qr/^taken=40 /, 'forty jobs are queued';
+$s->signal('WINCH');
+ok $s->wait_end(30), 'a graceful stop';
+is scalar(() = $s->log =~ /a test job is done/g), 40, '… does them all first';
+is_deeply [$s->crashes], [], '… and nobody crashed';
+log_clean();

@@ -1,0 +1,101 @@
+package AIGW::Server;
+# A gateway of a test's own, for what would disturb others: signals, restarts, broken surroundings.
+#
+#   my $s = AIGW::Server->new(conf => "...", mpm => 'event');   # conf comes behind the modules, a port and the log files
+#   $s->{port}; $s->signal('USR1'); $s->children; $s->wait_gone(@children); $s->stop; $s->log
+#
+# It is stopped when the object goes, by process ID. Everything it writes is in a folder of its own below the logs.
+use strict;
+use warnings FATAL => 'all';
+use Apache::Test ();
+use Cwd ();
+use File::Temp ();
+use IO::Socket::INET ();
+use POSIX ();
+use Time::HiRes qw(sleep time);
+use AIGW::Services qw(end_process free_port load_modules slurp spew who);
+
+use constant START => 30;
+
+sub new {
+    my ($class, %o) = @_;
+    my $v = Apache::Test::vars();
+    my ($mpm) = $o{mpm} || map { /(\w+)/ } grep { Apache::Test::have_module("mpm_$_") } qw(event worker prefork);
+    my $self = bless { pid => 0, port => free_port(), owner => $$, dir => File::Temp->newdir('server-XXXXXX', DIR => $v->{t_logs}, CLEANUP => !$ENV{AIGW_KEEP}) }, $class;
+    chmod 0755, "$self->{dir}";
+    my $modules = load_modules("$ENV{AIGW_BUILD}/base.conf", $mpm);
+    $self->{httpd} = $v->{httpd};
+    $self->{user} = $> ? '' : join '', "User nobody\nGroup ", scalar getgrgid((getpwnam 'nobody')[3]), "\n";
+    $self->{head} = "ServerName localhost\nServerRoot $self->{dir}\nPidFile $self->{dir}/pid\nDefaultRuntimeDir $self->{dir}\n"
+        . "$modules\n$self->{user}Listen 127.0.0.1:$self->{port}\nErrorLog $self->{dir}/error_log\nLogLevel info\nTypesConfig /dev/null\n"
+        . "LogFormat \"id=%{AIGW_REQUEST_ID}e status=%>s error=%{AIGW_ERROR}e aborted=%X\" t\nCustomLog $self->{dir}/access_log t\n";
+    $self->configure($o{conf});
+    $self->start if !$o{stopped};
+    return $self;
+}
+
+sub configure { my ($self, $conf) = @_; spew("$self->{dir}/httpd.conf", "$self->{head}$conf\n"); return }
+
+sub start {
+    my ($self) = @_;
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        POSIX::setsid();
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>>', "$self->{dir}/start";
+        open STDERR, '>&', \*STDOUT;
+        exec $self->{httpd}, '-d', "$self->{dir}", '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND' or POSIX::_exit(127);
+    }
+    $self->{pid} = $pid;
+    for (my $until = time + START; !IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}); sleep 0.02) {
+        die 'httpd does not start: ', slurp("$self->{dir}/start") // '', $self->log, "\n" if time > $until || waitpid($pid, POSIX::WNOHANG()) == $pid;
+    }
+    # the port is open while the configuration is read for the second time
+    for (my $until = time + START; $self->log !~ /resuming normal operations/; sleep 0.01) { die 'httpd does not come up: ', $self->log if time > $until }
+    return;
+}
+
+sub log      { my ($self) = @_; return slurp("$self->{dir}/error_log") // '' }
+sub access   { my ($self) = @_; return slurp("$self->{dir}/access_log") // '' }
+sub signal   { my ($self, $signal) = @_; return kill $signal, $self->{pid} }
+sub children { my ($self) = @_; return grep { defined } map { who($_) } split ' ', `pgrep -P $self->{pid}` }
+
+# Seconds until none of these processes is left; dies when it takes too long.
+sub wait_gone {
+    my ($self, $timeout, @who) = @_;
+    my $began = time;
+    while (grep { my ($pid) = split m{/}; (who($pid) // '') eq $_ } @who) {
+        die "processes @who are not gone after $timeout s\n" if time - $began > $timeout;
+        sleep 0.01;
+    }
+    return time - $began;
+}
+
+# Waits for the main process to end by itself.
+sub wait_end {
+    my ($self, $timeout) = @_;
+    for (my $until = time + $timeout; waitpid($self->{pid}, POSIX::WNOHANG()) == 0; sleep 0.02) {
+        die "httpd does not end within $timeout s\n" if time > $until;
+    }
+    $self->{pid} = 0;
+    return 1;
+}
+
+# What no httpd may write: crashes, assertions, sanitizers.
+sub crashes {
+    my ($self) = @_;
+    return grep { /AH0005[012]|AH0004[67]|exit signal|Sanitizer|runtime error:|[Aa]ssertion/ } split /\n/, $self->log . (slurp("$self->{dir}/start") // '');
+}
+
+sub stop {
+    my ($self) = @_;
+    my $who = $self->{pid} ? who($self->{pid}) : undef;
+    end_process($who) if $who;
+    waitpid $self->{pid}, 0 if $self->{pid};
+    $self->{pid} = 0;
+    return;
+}
+
+sub DESTROY { my ($self) = @_; local ($@, $?, $!); $self->stop if $self->{owner} == $$; return }
+
+1;

@@ -1,0 +1,36 @@
+/* Runs every suite. libcheck's variables hold: CK_FORK, CK_VERBOSITY, CK_RUN_SUITE, CK_RUN_CASE, CK_DEFAULT_TIMEOUT, ... */
+#include "suites.h"
+
+#include <apr_general.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int main(void)
+{
+    SRunner *runner;
+    int failed, run;
+
+    if (apr_initialize() != APR_SUCCESS) {
+        fprintf(stderr, "apr_initialize() failed\n");
+        return EXIT_FAILURE;
+    }
+    atexit(apr_terminate);
+    runner = srunner_create(suite_timers());
+    srunner_add_suite(runner, suite_request_id());
+    srunner_add_suite(runner, suite_traceparent());
+    srunner_add_suite(runner, suite_sse());
+    srunner_add_suite(runner, suite_http_response());
+    srunner_add_suite(runner, suite_json_scan());
+    srunner_add_suite(runner, suite_json_value());
+    srunner_add_suite(runner, suite_splice());
+    srunner_add_suite(runner, suite_chat());
+    srunner_add_suite(runner, suite_echo());
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    run = srunner_ntests_run(runner);
+    srunner_free(runner);
+    if (run == 0) { /* a selection that finds nothing has tested nothing */
+        fprintf(stderr, "no test was run\n");
+    }
+    return failed == 0 && run > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

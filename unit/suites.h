@@ -1,0 +1,26 @@
+/* The suites of the library, one a file of modules/lib. */
+#ifndef UNIT_SUITES_H
+#define UNIT_SUITES_H
+
+#include <check.h>
+
+/* ck_assert() for what is asserted again and again: that one writes to a file even when it holds. */
+#define MUST(condition)                                                                                                                    \
+    do {                                                                                                                                   \
+        if (!(condition)) {                                                                                                                \
+            ck_abort_msg("%s", #condition);                                                                                                \
+        }                                                                                                                                  \
+    } while (0)
+
+Suite *suite_timers(void);
+Suite *suite_request_id(void);
+Suite *suite_traceparent(void);
+Suite *suite_sse(void);
+Suite *suite_http_response(void);
+Suite *suite_json_scan(void);
+Suite *suite_json_value(void);
+Suite *suite_splice(void);
+Suite *suite_chat(void);
+Suite *suite_echo(void);
+
+#endif
