@@ -10,6 +10,7 @@
 #include <httpd.h>
 #include <http_config.h>
 #include <jansson.h>
+#include "aigw_clock.h"
 #include "aigw_error.h"
 #include "aigw_model.h"
 #include "aigw_request.h"
@@ -86,7 +87,8 @@ struct aigw_call_t {
     aigw_usage_t usage;                   /* all -1 until known */
     const aigw_error_t *error;            /* why it failed, NULL: it did not (yet) */
     const char *finish_reason;            /* of choice 0; NULL: none yet. Constant string */
-    apr_time_t began, first_event, ended; /* microseconds since 1970; 0: not yet */
+    apr_time_t created;                   /* when it was made, microseconds since 1970 */
+    apr_time_t began, first_event, ended; /* by aigw_clock_now(): microseconds of the monotonic clock; 0: not yet */
     apr_off_t bytes_out;                  /* bytes of TEXT, TOOL and RAW events */
     unsigned client_gone : 1;             /* the client left before the answer was complete */
     unsigned admitted : 1;                /* call_admit said yes */

@@ -7,6 +7,7 @@
 #define AIGW_REQUEST_H
 
 #include <httpd.h>
+#include "aigw_clock.h"
 #include "aigw_error.h"
 
 /* Who is asking. Empty (all NULL) until mod_aigw_auth fills it. */
@@ -24,8 +25,8 @@ typedef struct aigw_request_t {
     const char *id;          /* X-Request-ID, taken from the client or made */
     const char *traceparent; /* header value for upstreams: the client's trace with a new span, or a new trace */
     const char *trace_id;    /* 32 hex digits */
-    apr_time_t began;        /* when the request line was read, microseconds since 1970 */
-    apr_time_t first_byte;   /* when the first byte of the answer was handed to httpd; 0: not yet */
+    apr_time_t began;        /* when the request line was read, by aigw_clock_now() */
+    apr_time_t first_byte;   /* when the first byte of the answer was handed to httpd, by aigw_clock_now(); 0: not yet */
     apr_interval_time_t auth_time, limit_time, upstream_time; /* for Server-Timing; -1: that phase did not happen */
     aigw_identity_t identity;
     const aigw_error_t *error; /* what the client was or will be told; NULL: nothing went wrong that we know */

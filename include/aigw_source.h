@@ -34,7 +34,7 @@ struct aigw_source_t {
     const aigw_source_vt *vt;
     void *baton;         /* the source's own, in the call's pool */
     int fd;              /* to poll for reading while waiting, or -1; may change in start() only */
-    apr_time_t wake;     /* call pump() at this time at the latest, microseconds since 1970; 0: only fd counts */
+    apr_time_t wake;     /* call pump() at this time at the latest, by aigw_clock_now(); 0: only fd counts */
     unsigned silent : 1; /* 1: time-outs for the first byte and idleness do not apply (the source keeps its own) */
 };
 

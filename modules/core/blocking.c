@@ -68,7 +68,7 @@ static void wait_for(aigw_call_t *call, apr_time_t now)
 void aigw_blocking_run(aigw_call_t *call)
 {
     for (;;) {
-        apr_time_t now = apr_time_now();
+        apr_time_t now = aigw_clock_now();
 
         if (aigw_child_is_stopping()) {
             aigw_engine_fail(call, aigw_error_make(call->pool, 503, "shutting_down", NULL, "The gateway is being stopped."));

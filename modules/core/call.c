@@ -24,7 +24,8 @@ static aigw_call_t *make(apr_pool_t *pool, server_rec *s, ap_conf_vector_t *per_
     call->max_tokens = -1;
     call->temperature = NAN;
     call->usage = unknown;
-    call->began = apr_time_now();
+    call->created = apr_time_now();
+    call->began = aigw_clock_now();
     call->engine = eng;
     eng->call = call;
     eng->conf = aigw_conf_dir(pool, per_dir);
@@ -111,7 +112,7 @@ static void remember(aigw_call_t *call, const aigw_event_t *ev)
     case AIGW_EVENT_TOOL:
     case AIGW_EVENT_RAW:
         if (!call->first_event) {
-            call->first_event = apr_time_now();
+            call->first_event = call->engine->now;
         }
         call->bytes_out += (apr_off_t)ev->len;
         break;
@@ -138,7 +139,7 @@ apr_status_t aigw_call_emit(aigw_call_t *call, const aigw_event_t *ev)
     apr_status_t rv;
 
     remember(call, ev);
-    aigw_engine_heard(call, apr_time_now(), 1);
+    aigw_engine_heard(call, eng->now, 1);
     eng->told = 1;
     if (eng->deaf) {
         return APR_ECONNABORTED;

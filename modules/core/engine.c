@@ -42,7 +42,7 @@ static void over(aigw_call_t *call)
             eng->drain_counted = 0;
             apr_atomic_dec32(&drains);
         }
-        call->ended = apr_time_now();
+        call->ended = aigw_clock_now();
         release_source(call, !call->error && !call->client_gone);
     }
 }
@@ -109,8 +109,9 @@ static int start(aigw_call_t *call)
 
     eng->source_started = 1;
     eng->source_released = 0;
+    eng->now = aigw_clock_now();
     error = call->source->vt->start(call->source, call);
-    eng->started = eng->heard = apr_time_now();
+    eng->started = eng->heard = eng->now = aigw_clock_now();
     if (!eng->said) {
         eng->said = eng->started;
     }
@@ -331,6 +332,7 @@ aigw_turn_e aigw_engine_turn(aigw_call_t *call, apr_time_t now)
     int had_client = !eng->draining;
     aigw_turn_e turn = AIGW_TURN_WAIT;
 
+    eng->now = now;
     if (eng->phase >= AIGW_PHASE_OVER || eng->restart) {
         return AIGW_TURN_WORKER;
     }

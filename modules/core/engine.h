@@ -28,6 +28,7 @@ typedef struct aigw_engine_t {
     const aigw_dir_conf_t *conf;
     aigw_phase_e phase;
     int restarts;                    /* how often start() was run again */
+    apr_time_t now;                  /* of this turn, or of the start; all times here are aigw_clock_now()'s */
     apr_time_t started;              /* last successful start() */
     apr_time_t heard;                /* last sign of life of the upstream */
     apr_time_t said;                 /* last thing sent to the client */

@@ -130,7 +130,7 @@ static const aigw_error_t *on_head(http_source_t *hs, aigw_call_t *call)
     const aigw_error_t *error = NULL;
 
     drop_request_body(call);
-    aigw_engine_heard(call, apr_time_now(), 1);
+    aigw_engine_heard(call, call->engine->now, 1);
     if (status >= 300) {
         hs->kind = BODY_FAILURE;
         return NULL;

@@ -192,7 +192,7 @@ static void wait_parked(park_t *park)
     park->c->cs->state = CONN_STATE_ASYNC_WAITIO;
     park->c->cs->sense = CONN_SENSE_WANT_READ;
     if (park->call) {
-        park->call->engine->drive.kick_at = apr_time_now() + park->kick_every;
+        park->call->engine->drive.kick_at = aigw_clock_now() + park->kick_every;
     }
 }
 
@@ -281,7 +281,7 @@ static int take_over(park_t *park)
     park->r = NULL;
     park->call = NULL;
     if (call && call->engine->phase < AIGW_PHASE_OVER) {
-        aigw_engine_client_gone(call, apr_time_now());
+        aigw_engine_client_gone(call, aigw_clock_now());
     }
     finish_request(r, call);
     return OK;
@@ -336,7 +336,7 @@ static int process_connection(conn_rec *c)
             close(park->event_fd);
             park->r = NULL;
             park->call = NULL;
-            aigw_engine_client_gone(call, apr_time_now());
+            aigw_engine_client_gone(call, aigw_clock_now());
             finish_request(r, call);
             return rc;
         }
@@ -421,7 +421,7 @@ static int pre_close_connection(conn_rec *c)
         park->closing = NULL;
         park->closing_call = NULL;
         if (call && call->engine->phase < AIGW_PHASE_OVER) {
-            aigw_engine_client_gone(call, apr_time_now());
+            aigw_engine_client_gone(call, aigw_clock_now());
             if (call->engine->draining) { /* no reactor to go on in: end it */
                 call->engine->draining = 0;
             }

@@ -316,10 +316,10 @@ void *APR_THREAD_FUNC aigw_reactor_loop(apr_thread_t *thread, void *data)
     struct epoll_event ev[EVENTS_A_BATCH];
 
     while (!aigw_reactors_stopping()) {
-        apr_time_t now = apr_time_now();
+        apr_time_t now = aigw_clock_now();
         int i, n = epoll_wait(re->epfd, ev, EVENTS_A_BATCH, timeout_ms(re, now));
 
-        now = apr_time_now();
+        now = aigw_clock_now();
         for (i = 0; i < n; i++) {
             on_event(re, ev[i].data.ptr, ev[i].events, now);
         }

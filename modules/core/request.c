@@ -47,6 +47,14 @@ aigw_request_t *aigw_request_peek(request_rec *r)
     return r->request_config ? ap_get_module_config(r->request_config, &aigw_module) : NULL;
 }
 
+/* httpd knows when by the wall clock. */
+static apr_time_t when_read(const request_rec *r)
+{
+    apr_time_t now = aigw_clock_now(), ago = r->request_time ? apr_time_now() - r->request_time : 0;
+
+    return ago > 0 && ago < now ? now - ago : now;
+}
+
 aigw_request_t *aigw_request_get(request_rec *r)
 {
     aigw_request_t *ctx = aigw_request_peek(r);
@@ -54,7 +62,7 @@ aigw_request_t *aigw_request_get(request_rec *r)
 
     if (!ctx) {
         ctx = apr_pcalloc(first->pool, sizeof *ctx);
-        ctx->began = first->request_time ? first->request_time : apr_time_now();
+        ctx->began = when_read(first);
         ctx->auth_time = ctx->limit_time = ctx->upstream_time = -1;
         ctx->prompt_tokens = ctx->completion_tokens = -1;
         make_ids(ctx, first);
@@ -88,11 +96,8 @@ static apr_status_t headers_out_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         const char *timing = NULL;
         apr_interval_time_t t;
 
-        ctx->first_byte = apr_time_now();
+        ctx->first_byte = aigw_clock_now();
         t = ctx->first_byte - ctx->began;
-        if (t < 0) {
-            t = 0; /* the clock stepped back */
-        }
         apr_table_setn(r->headers_out, "X-Process-Time", apr_psprintf(r->pool, "%.4f", (double)t / APR_USEC_PER_SEC));
         add_timing(&timing, r->pool, "auth", ctx->auth_time);
         add_timing(&timing, r->pool, "limit", ctx->limit_time);

@@ -263,7 +263,7 @@ static request_rec *make_request_rec(aigw_call_t *call)
     r->status = HTTP_OK;
     r->useragent_addr = r->connection->client_addr;
     r->useragent_ip = r->connection->client_ip;
-    r->request_time = call->began;
+    r->request_time = call->created;
     r->log_id = call->context->id;
     /* a balancer's stickiness reads the client's cookie; the request we write never has it */
     if (call->client) {

@@ -103,7 +103,7 @@ static const aigw_error_t *echo_start(aigw_source_t *source, aigw_call_t *call)
         return aigw_error_make(call->pool, echo->conf.fail, aigw_error_usual_code(echo->conf.fail), NULL,
                                "The built-in model was told to fail with %d.", echo->conf.fail);
     }
-    echo->due = source->wake = apr_time_now() + echo->conf.ttft;
+    echo->due = source->wake = aigw_clock_now() + echo->conf.ttft;
     return NULL;
 }
 

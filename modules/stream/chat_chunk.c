@@ -13,7 +13,7 @@ aigw_chunk_t *aigw_chunk_make(aigw_call_t *call, int nchoices, int usage)
     ap_random_insecure_bytes(random, sizeof random);
     ap_bin2hex(random, sizeof random, hex);
     chunk->id = apr_pstrcat(call->pool, "chatcmpl-", hex, NULL);
-    chunk->created = apr_time_sec(call->began ? call->began : apr_time_now());
+    chunk->created = apr_time_sec(call->created);
     chunk->model = call->model->name;
     chunk->usage = usage;
     chunk->nchoices = nchoices;

@@ -14,7 +14,7 @@ typedef struct generate_stream_t {
 static json_t *summary(const generate_stream_t *s, const aigw_call_t *call)
 {
     apr_int64_t tokens = call->usage.completion_tokens >= 0 ? call->usage.completion_tokens : s->index;
-    apr_time_t took = apr_time_now() - call->began;
+    apr_time_t took = aigw_clock_now() - call->began;
 
     return json_pack("{s:b,s:I,s:I}", "done", 1, "total_tokens", (json_int_t)tokens, "duration_ms",
                      (json_int_t)apr_time_as_msec(took < 0 ? 0 : took));

@@ -68,7 +68,7 @@ static int on_settle(aigw_call_t *call)
 
 static const aigw_error_t *source_start(aigw_source_t *source, aigw_call_t *call)
 {
-    source->wake = apr_time_now();
+    source->wake = aigw_clock_now();
     return NULL;
 }
 
