@@ -31,6 +31,9 @@ typedef struct aigw_upstream_t {
     const char *defn_name;          /* file and line of the directive, for messages */
     unsigned defn_line;
     int checked; /* the core's: secrets are resolved */
+    /* the core's, the only thing here that changes, in each child for itself, atomically: a moving average of the time until an answer that is no stream
+     * began, microseconds; 0: none yet */
+    volatile apr_uint32_t answer_time;
 } aigw_upstream_t;
 
 typedef struct aigw_model_t {

@@ -34,7 +34,7 @@ typedef struct aigw_request_t {
     const char *model;    /* as asked for, resolved to its <AIGWModel> name; NULL: none */
     const char *upstream; /* "openai" */
     const char *finish_reason;
-    const char *mode;                             /* "parked" or "blocking" */
+    const char *mode;                             /* "parked", "blocking" or "prompt" */
     apr_int64_t prompt_tokens, completion_tokens; /* -1: not known */
     unsigned streaming : 1;                       /* the answer is a stream: Server-Timing has no total */
 } aigw_request_t;

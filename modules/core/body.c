@@ -125,9 +125,7 @@ const aigw_error_t *aigw_body_read(request_rec *r, apr_off_t limit, char **data,
         if (announced > limit) {
             return too_large(r, limit);
         }
-        if (announced >= FIRST_BLOCK) {
-            b.cap = (apr_size_t)(announced < TRUST_LENGTH ? announced : TRUST_LENGTH) + 1;
-        }
+        b.cap = (apr_size_t)(announced < TRUST_LENGTH ? announced : TRUST_LENGTH) + 1;
     }
     if (!(b.data = malloc(b.cap))) {
         return aigw_error_make(r->pool, 500, "internal_error", NULL, "The gateway is out of memory.");

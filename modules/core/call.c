@@ -170,6 +170,15 @@ void aigw_call_deafen(aigw_call_t *call)
 
 /* ------------------------------------------------------------------ running */
 
+/* Parking costs two hand-overs between threads: an answer that is here in a moment is rather waited for. Streams always are parked where they can be:
+ * one thread that serves many of them gathers what came meanwhile. */
+static int answers_promptly(const aigw_call_t *call)
+{
+    apr_uint32_t usual = apr_atomic_read32(&call->model->upstream->answer_time);
+
+    return !call->stream && usual && usual < call->engine->conf->park_after && call->engine->conf->park && aigw_park_supported();
+}
+
 int aigw_call_run(request_rec *r, aigw_call_t *call, aigw_sink_t *sink)
 {
     aigw_request_t *ctx = aigw_request_get(r);
@@ -177,6 +186,11 @@ int aigw_call_run(request_rec *r, aigw_call_t *call, aigw_sink_t *sink)
     call->sink = sink;
     if (!aigw_engine_begin(call)) {
         ctx->mode = "blocking";
+        aigw_call_finish(call);
+        return OK;
+    }
+    if (answers_promptly(call) && aigw_blocking_run_until(call, aigw_clock_now() + call->engine->conf->park_after)) {
+        ctx->mode = "prompt";
         aigw_call_finish(call);
         return OK;
     }

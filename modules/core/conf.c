@@ -24,7 +24,7 @@ void *aigw_conf_dir_create(apr_pool_t *p, char *dir)
 
     conf->errors = conf->park = conf->echo_request_settings = AIGW_UNSET;
     conf->first_byte_timeout = conf->idle_timeout = conf->total_timeout = AIGW_UNSET;
-    conf->keepalive_interval = conf->stream_max_time = AIGW_UNSET;
+    conf->keepalive_interval = conf->stream_max_time = conf->park_after = AIGW_UNSET;
     conf->stream_max_bytes = conf->max_event_size = conf->max_answer_size = AIGW_UNSET;
     return conf;
 }
@@ -36,6 +36,7 @@ void *aigw_conf_dir_merge(apr_pool_t *p, void *basev, void *addv)
 
     AIGW_MERGE(conf, base, add, errors);
     AIGW_MERGE(conf, base, add, park);
+    AIGW_MERGE(conf, base, add, park_after);
     AIGW_MERGE(conf, base, add, echo_request_settings);
     AIGW_MERGE(conf, base, add, first_byte_timeout);
     AIGW_MERGE(conf, base, add, idle_timeout);
@@ -85,6 +86,7 @@ aigw_dir_conf_t *aigw_conf_dir(apr_pool_t *p, const ap_conf_vector_t *per_dir)
 
     AIGW_DEFAULT(conf, errors, 0);
     AIGW_DEFAULT(conf, park, 1);
+    AIGW_DEFAULT(conf, park_after, apr_time_from_msec(2));
     AIGW_DEFAULT(conf, echo_request_settings, 0);
     AIGW_DEFAULT(conf, first_byte_timeout, apr_time_from_sec(120));
     AIGW_DEFAULT(conf, idle_timeout, apr_time_from_sec(60));
@@ -254,6 +256,9 @@ const command_rec aigw_conf_commands[] = {
     AP_INIT_FLAG("AIGWErrors", ap_set_flag_slot, DIR_SLOT(errors), RSRC_CONF | ACCESS_CONF,
                  "on: httpd's own errors get the JSON shape of the API"),
     AP_INIT_FLAG("AIGWPark", ap_set_flag_slot, DIR_SLOT(park), RSRC_CONF | ACCESS_CONF, "off: each open answer keeps its worker thread"),
+    AP_INIT_TAKE1(
+        "AIGWParkAfter", set_time_or_off, DIR_SLOT(park_after), RSRC_CONF | ACCESS_CONF,
+        "an answer that is no stream is waited for so long before its connection is parked, where the upstream is usually as fast; or off"),
     AP_INIT_FLAG("AIGWEchoRequestSettings", ap_set_flag_slot, DIR_SLOT(echo_request_settings), RSRC_CONF | ACCESS_CONF,
                  "on: requests may set the built-in model's pace and faults (for tests)"),
     AP_INIT_TAKE1("AIGWFirstByteTimeout", set_time, DIR_SLOT(first_byte_timeout), RSRC_CONF | ACCESS_CONF,

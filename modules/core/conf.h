@@ -16,6 +16,7 @@ extern module AP_MODULE_DECLARE_DATA aigw_module;
 typedef struct aigw_dir_conf_t {
     int errors;                             /* AIGWErrors: httpd's errors in our shape */
     int park;                               /* AIGWPark: streams may leave their worker thread */
+    apr_interval_time_t park_after;         /* AIGWParkAfter: a prompt answer is waited for; 0: never */
     int echo_request_settings;              /* AIGWEchoRequestSettings: a test configuration */
     apr_interval_time_t first_byte_timeout; /* AIGWFirstByteTimeout, microseconds */
     apr_interval_time_t idle_timeout;       /* AIGWIdleTimeout, microseconds */

@@ -12,8 +12,9 @@
 
 APLOG_USE_MODULE(aigw);
 
-#define RESTARTS_MAX 3
-#define DRAINS_MAX   1000 /* calls of a child that go on without a client: httpd does not count them, so we do */
+#define RESTARTS_MAX    3
+#define ANSWER_TIME_MAX 100000 /* us: one slow answer must not count for more */
+#define DRAINS_MAX      1000   /* calls of a child that go on without a client: httpd does not count them, so we do */
 
 static volatile apr_uint32_t drains;
 
@@ -148,6 +149,14 @@ int aigw_engine_restart(aigw_call_t *call)
 
 /* ------------------------------------------------------------------ signs of life */
 
+/* A moving average; two threads at once may lose one of their samples. */
+static void note_answer_time(volatile apr_uint32_t *average, apr_interval_time_t took)
+{
+    apr_uint32_t old = apr_atomic_read32(average), sample = took < 1 ? 1 : took > ANSWER_TIME_MAX ? ANSWER_TIME_MAX : (apr_uint32_t)took;
+
+    apr_atomic_set32(average, old ? old - old / 8 + sample / 8 + 1 : sample);
+}
+
 void aigw_engine_heard(aigw_call_t *call, apr_time_t now, int head)
 {
     aigw_engine_t *eng = call->engine;
@@ -156,6 +165,9 @@ void aigw_engine_heard(aigw_call_t *call, apr_time_t now, int head)
     if (head && !eng->head) {
         eng->head = 1;
         call->context->upstream_time = now - call->began;
+        if (!call->stream) {
+            note_answer_time(&call->model->upstream->answer_time, now - eng->started);
+        }
     }
 }
 

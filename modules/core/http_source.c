@@ -13,6 +13,9 @@
 #include <util_filter.h>
 #include <apr_strings.h>
 
+#include <errno.h>
+#include <sys/socket.h>
+
 APLOG_USE_MODULE(aigw);
 
 #define TURN_BYTES   (16 * 1024)             /* then others have their turn; with one large event it is what a stream holds of output */
@@ -33,6 +36,7 @@ typedef struct http_source_t {
     char *whole; /* BODY_WHOLE, BODY_FAILURE: malloc'ed, with the pool */
     apr_size_t whole_len, whole_cap;
     unsigned fresh : 1;    /* the next start() must not reuse a connection */
+    unsigned asked : 1;    /* the question has been sent, nothing has been read yet */
     unsigned complete : 1; /* the decoder has all it needs */
     unsigned done : 1;     /* END or ERROR is told */
     unsigned excess : 1;   /* bytes came behind the response: whose are they? */
@@ -281,7 +285,24 @@ static aigw_pump_e feed(http_source_t *hs, aigw_call_t *call, const char *data, 
     }
 }
 
-/* One nonblocking read. *got: its bytes; PUMP_WAIT: nothing there now. */
+/* One nonblocking read of a socket that has no filters. *got: its bytes; PUMP_WAIT: nothing there now. */
+static aigw_pump_e receive(http_source_t *hs, aigw_call_t *call, apr_size_t *got)
+{
+    char buf[TURN_BYTES];
+    ssize_t n;
+
+    *got = 0;
+    do {
+        n = recv(hs->source.fd, buf, sizeof buf, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        *got = (apr_size_t)n;
+        return feed(hs, call, buf, *got);
+    }
+    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? AIGW_PUMP_WAIT : on_eof(hs, call);
+}
+
+/* The same through the connection's filters. */
 static aigw_pump_e read_some(http_source_t *hs, aigw_call_t *call, apr_size_t *got)
 {
     proxy_conn_rec *backend = hs->conn.backend;
@@ -332,10 +353,16 @@ static aigw_pump_e http_pump(aigw_source_t *source, aigw_call_t *call, apr_time_
     if (hs->done) {
         return AIGW_PUMP_DONE;
     }
+    if (hs->asked) {
+        hs->asked = 0;
+        if (hs->conn.plain) {
+            return AIGW_PUMP_WAIT; /* the question has just left: spare the read that says so. Behind TLS something may have been read already */
+        }
+    }
     do {
-        aigw_pump_e rc = read_some(hs, call, &got);
+        aigw_pump_e rc = hs->conn.plain ? receive(hs, call, &got) : read_some(hs, call, &got);
 
-        if (rc == AIGW_PUMP_WAIT && !aigw_dry(hs->conn.backend->connection)) {
+        if (rc == AIGW_PUMP_WAIT && !hs->conn.plain && !aigw_dry(hs->conn.backend->connection)) {
             if (++rounds < TURN_ROUNDS) {
                 continue; /* a TLS record without data: the next one may have been read already */
             }
@@ -358,7 +385,7 @@ static aigw_pump_e http_pump(aigw_source_t *source, aigw_call_t *call, apr_time_
             return AIGW_PUMP_WAIT;
         }
         /* a short read: the socket is empty, spare the EAGAIN. Behind TLS there may be more that is decrypted already */
-    } while (total < TURN_BYTES && (hs->conn.scheme[4] || got >= APR_BUCKET_BUFF_SIZE));
+    } while (total < TURN_BYTES && (hs->conn.plain ? got == TURN_BYTES : hs->conn.scheme[4] || got >= APR_BUCKET_BUFF_SIZE));
     return total >= TURN_BYTES ? AIGW_PUMP_AGAIN : AIGW_PUMP_WAIT;
 }
 
@@ -375,6 +402,7 @@ static const aigw_error_t *http_start(aigw_source_t *source, aigw_call_t *call)
     if (!hs->conn.reused) {
         drop_request_body(call); /* only a connection that was used before can be stale, and be asked again */
     }
+    hs->asked = 1;
     hs->reader = aigw_http_response_make(call->pool, 0);
     source->fd = aigw_transport_fd(&hs->conn);
     source->wake = 0;

@@ -9,14 +9,18 @@
 #include <util_filter.h>
 #include <apr_strings.h>
 
+#include <sys/random.h>
+
 APLOG_USE_MODULE(aigw);
 
 static ap_filter_rec_t *headers_filter;
 
-/* Random bytes without a lock or a system call a request: httpd's own generator serves children too. */
+/* The kernel's, in one system call: httpd's own generator works out SHA-256 for it, under a lock, for ten times as long. */
 static void random_bytes(void *to, apr_size_t n)
 {
-    ap_random_insecure_bytes(to, n);
+    if (getrandom(to, n, GRND_NONBLOCK) != (ssize_t)n) {
+        ap_random_insecure_bytes(to, n);
+    }
 }
 
 static void make_ids(aigw_request_t *ctx, request_rec *r)
@@ -79,10 +83,12 @@ aigw_request_t *aigw_request_get(request_rec *r)
 
 /* ------------------------------------------------------------------ response headers */
 
+/* Integers: the formatter takes its time over floating point. */
 static void add_timing(const char **list, apr_pool_t *p, const char *name, apr_interval_time_t t)
 {
     if (t >= 0) {
-        *list = apr_psprintf(p, "%s%s%s;dur=%.3f", *list ? *list : "", *list ? ", " : "", name, (double)t / 1000.0);
+        *list =
+            apr_psprintf(p, "%s%s%s;dur=%" APR_INT64_T_FMT ".%03d", *list ? *list : "", *list ? ", " : "", name, t / 1000, (int)(t % 1000));
     }
 }
 
@@ -98,7 +104,8 @@ static apr_status_t headers_out_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 
         ctx->first_byte = aigw_clock_now();
         t = ctx->first_byte - ctx->began;
-        apr_table_setn(r->headers_out, "X-Process-Time", apr_psprintf(r->pool, "%.4f", (double)t / APR_USEC_PER_SEC));
+        apr_table_setn(r->headers_out, "X-Process-Time",
+                       apr_psprintf(r->pool, "%" APR_INT64_T_FMT ".%04d", apr_time_sec(t), (int)(apr_time_usec(t) / 100)));
         add_timing(&timing, r->pool, "auth", ctx->auth_time);
         add_timing(&timing, r->pool, "limit", ctx->limit_time);
         add_timing(&timing, r->pool, "upstream", ctx->upstream_time);

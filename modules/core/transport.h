@@ -21,6 +21,7 @@ typedef struct aigw_conn_t {
     proxy_conn_rec *backend;  /* or NULL: none now */
     const char *scheme;       /* "http" or "https" */
     unsigned reused : 1;      /* it carried a request before: it may be stale */
+    unsigned plain : 1;       /* nothing stands between the socket and us: it may be read with recv() */
 } aigw_conn_t;
 
 /* After the configuration is read, for all servers: finds or defines the workers, sets their limits (before mod_proxy_balancer copies them to shared memory), checks

@@ -7,12 +7,8 @@
 aigw_chunk_t *aigw_chunk_make(aigw_call_t *call, int nchoices, int usage)
 {
     aigw_chunk_t *chunk = apr_pcalloc(call->pool, sizeof *chunk);
-    unsigned char random[16];
-    char hex[2 * sizeof random + 1];
 
-    ap_random_insecure_bytes(random, sizeof random);
-    ap_bin2hex(random, sizeof random, hex);
-    chunk->id = apr_pstrcat(call->pool, "chatcmpl-", hex, NULL);
+    chunk->pool = call->pool;
     chunk->created = apr_time_sec(call->created);
     chunk->model = call->model->name;
     chunk->usage = usage;
@@ -21,15 +17,28 @@ aigw_chunk_t *aigw_chunk_make(aigw_call_t *call, int nchoices, int usage)
     return chunk;
 }
 
-/* Takes choices. */
-static json_t *envelope(const aigw_chunk_t *chunk, const char *object, json_t *choices)
+static const char *id_of(aigw_chunk_t *chunk)
 {
-    return json_pack("{s:s,s:s,s:I,s:o,s:o}", "id", chunk->id, "object", object, "created", (json_int_t)chunk->created, "model",
+    unsigned char random[16];
+    char hex[2 * sizeof random + 1];
+
+    if (!chunk->id) {
+        ap_random_insecure_bytes(random, sizeof random);
+        ap_bin2hex(random, sizeof random, hex);
+        chunk->id = apr_pstrcat(chunk->pool, "chatcmpl-", hex, NULL);
+    }
+    return chunk->id;
+}
+
+/* Takes choices. */
+static json_t *envelope(aigw_chunk_t *chunk, const char *object, json_t *choices)
+{
+    return json_pack("{s:s,s:s,s:I,s:o,s:o}", "id", id_of(chunk), "object", object, "created", (json_int_t)chunk->created, "model",
                      aigw_text_json(chunk->model, strlen(chunk->model)), "choices", choices);
 }
 
 /* Takes delta. */
-static json_t *one_delta(const aigw_chunk_t *chunk, int choice, json_t *delta, const char *finish_reason)
+static json_t *one_delta(aigw_chunk_t *chunk, int choice, json_t *delta, const char *finish_reason)
 {
     json_t *root = envelope(chunk, "chat.completion.chunk",
                             json_pack("[{s:i,s:o,s:n,s:s?}]", "index", choice, "delta", delta, "logprobs", "finish_reason", finish_reason));
@@ -40,12 +49,12 @@ static json_t *one_delta(const aigw_chunk_t *chunk, int choice, json_t *delta, c
     return root;
 }
 
-json_t *aigw_chunk_role(const aigw_chunk_t *chunk, int choice, int content)
+json_t *aigw_chunk_role(aigw_chunk_t *chunk, int choice, int content)
 {
     return one_delta(chunk, choice, json_pack("{s:s,s:s?}", "role", "assistant", "content", content ? "" : NULL), NULL);
 }
 
-json_t *aigw_chunk_text(const aigw_chunk_t *chunk, int choice, const char *text, apr_size_t len)
+json_t *aigw_chunk_text(aigw_chunk_t *chunk, int choice, const char *text, apr_size_t len)
 {
     return one_delta(chunk, choice, json_pack("{s:o}", "content", aigw_text_json(text, len)), NULL);
 }
@@ -67,12 +76,12 @@ static json_t *tool_delta(const aigw_event_t *ev)
     return tool;
 }
 
-json_t *aigw_chunk_tool(const aigw_chunk_t *chunk, const aigw_event_t *ev)
+json_t *aigw_chunk_tool(aigw_chunk_t *chunk, const aigw_event_t *ev)
 {
     return one_delta(chunk, ev->choice, json_pack("{s:[o]}", "tool_calls", tool_delta(ev)), NULL);
 }
 
-json_t *aigw_chunk_finish(const aigw_chunk_t *chunk, int choice, const char *finish_reason)
+json_t *aigw_chunk_finish(aigw_chunk_t *chunk, int choice, const char *finish_reason)
 {
     return one_delta(chunk, choice, json_object(), finish_reason);
 }
@@ -99,7 +108,7 @@ static json_t *usage_json(const aigw_usage_t *usage)
     return root;
 }
 
-json_t *aigw_chunk_usage(const aigw_chunk_t *chunk, const aigw_usage_t *usage)
+json_t *aigw_chunk_usage(aigw_chunk_t *chunk, const aigw_usage_t *usage)
 {
     json_t *root = envelope(chunk, "chat.completion.chunk", json_array());
 
@@ -138,7 +147,7 @@ static json_t *completed_choice(const aigw_answer_t *answer, int i)
     return json_pack("{s:i,s:o,s:n,s:s}", "index", i, "message", message, "logprobs", "finish_reason", finish_reason);
 }
 
-json_t *aigw_chunk_completion(const aigw_chunk_t *chunk, const aigw_answer_t *answer, const aigw_usage_t *usage)
+json_t *aigw_chunk_completion(aigw_chunk_t *chunk, const aigw_answer_t *answer, const aigw_usage_t *usage)
 {
     json_t *choices = json_array(), *root;
     int i;

@@ -15,7 +15,8 @@ typedef struct aigw_chunk_choice_t {
 } aigw_chunk_choice_t;
 
 typedef struct aigw_chunk_t {
-    const char *id;
+    const char *id;      /* NULL until it is needed: bytes that are handed through have the upstream's */
+    apr_pool_t *pool;    /* the call's */
     apr_int64_t created; /* seconds since 1970 */
     const char *model;
     int usage; /* 1: the client wants the usage chunk, so all others carry usage: null */
@@ -29,14 +30,14 @@ aigw_chunk_t *aigw_chunk_make(aigw_call_t *call, int nchoices, int usage);
 /* All below: new references, NULL without memory. */
 
 /* A choice's first chunk: the role. content is "" or, before a tool call, null. */
-json_t *aigw_chunk_role(const aigw_chunk_t *chunk, int choice, int content);
-json_t *aigw_chunk_text(const aigw_chunk_t *chunk, int choice, const char *text, apr_size_t len);
-json_t *aigw_chunk_tool(const aigw_chunk_t *chunk, const aigw_event_t *ev);
-json_t *aigw_chunk_finish(const aigw_chunk_t *chunk, int choice, const char *finish_reason);
-json_t *aigw_chunk_usage(const aigw_chunk_t *chunk, const aigw_usage_t *usage);
+json_t *aigw_chunk_role(aigw_chunk_t *chunk, int choice, int content);
+json_t *aigw_chunk_text(aigw_chunk_t *chunk, int choice, const char *text, apr_size_t len);
+json_t *aigw_chunk_tool(aigw_chunk_t *chunk, const aigw_event_t *ev);
+json_t *aigw_chunk_finish(aigw_chunk_t *chunk, int choice, const char *finish_reason);
+json_t *aigw_chunk_usage(aigw_chunk_t *chunk, const aigw_usage_t *usage);
 
 /* The whole answer, not streamed. */
-json_t *aigw_chunk_completion(const aigw_chunk_t *chunk, const aigw_answer_t *answer, const aigw_usage_t *usage);
+json_t *aigw_chunk_completion(aigw_chunk_t *chunk, const aigw_answer_t *answer, const aigw_usage_t *usage);
 
 /* 1 if the model server counted anything at all. */
 int aigw_chunk_counted(const aigw_usage_t *usage);

@@ -6,7 +6,8 @@
 #include <util_filter.h>
 
 #define TURN_MAX (64 * 1024) /* more than this is not held back until the flush */
-#define KEEP     (4 * 1024)  /* a larger block is given back after the flush: most streams are silent most of the time */
+#define KEEP                                                                                                                               \
+    0 /* the block is given back after each flush: a stream is silent most of the time, and malloc hands out the same block again */
 
 static const char keep_alive[] = ": keep-alive\n\n";
 

@@ -19,11 +19,11 @@ sub upstream { return model("AIGWUpstream $_[0]") }
 sub echo { my ($more, $name) = @_; return model("AIGWUpstream echo\n    " . ($more // ''), $name) }
 
 my $long256 = 'x' x 256;
-my @times = qw(AIGWConnectTimeout AIGWFirstByteTimeout AIGWIdleTimeout AIGWTotalTimeout AIGWKeepAliveInterval AIGWStreamMaxTime);
-my @or_off = qw(AIGWKeepAliveInterval AIGWStreamMaxTime AIGWStreamMaxBytes);
+my @times = qw(AIGWConnectTimeout AIGWFirstByteTimeout AIGWIdleTimeout AIGWTotalTimeout AIGWKeepAliveInterval AIGWStreamMaxTime AIGWParkAfter);
+my @or_off = qw(AIGWParkAfter AIGWKeepAliveInterval AIGWStreamMaxTime AIGWStreamMaxBytes);
 my @bytes = qw(AIGWStreamMaxBytes AIGWMaxEventSize AIGWMaxAnswerSize);
 my @flags = qw(AIGWErrors AIGWPark AIGWEchoRequestSettings AIGWAllowUnverifiedUpstream);
-my @anywhere = (grep({ $_ ne 'AIGWConnectTimeout' } map { "$_ 5s" } @times[1 .. 5]), map({ "$_ 1M" } @bytes), map({ "$_ on" } @flags[0 .. 2]), 'AIGWGenerateVersion 1',
+my @anywhere = (grep({ $_ ne 'AIGWConnectTimeout' } map { "$_ 5s" } @times[1 .. 6]), map({ "$_ 1M" } @bytes), map({ "$_ on" } @flags[0 .. 2]), 'AIGWGenerateVersion 1',
     'AIGWDeprecation 2025-01-01 2026-01-01');
 my @server_only = ('AIGWConnectTimeout 5s', 'AIGWAllowUnverifiedUpstream on', 'AIGWDefaultModel m');
 my @main_only   = ('AIGWReactors 2', 'AIGWDeferQueue 100');
