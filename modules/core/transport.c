@@ -3,6 +3,7 @@
 #include "dry.h"
 #include "error.h"
 #include "tls_check.h"
+#include "upstream_request.h"
 
 #include <ap_mpm.h>
 #include <http_connection.h>
@@ -212,69 +213,7 @@ void aigw_transport_child_init(apr_pool_t *pchild, server_rec *main_server)
     }
 }
 
-/* ------------------------------------------------------------------ our request_rec for mod_proxy */
-
-static conn_rec *make_conn_rec(aigw_call_t *call)
-{
-    conn_rec *c = apr_pcalloc(call->pool, sizeof *c), *from = call->client ? call->client->connection : NULL;
-
-    c->pool = call->pool;
-    c->base_server = call->server;
-    /* an allocator costs 8 KB: a call that cannot outlive its client uses the client's */
-    c->bucket_alloc = from && call->pool == call->client->pool ? from->bucket_alloc : apr_bucket_alloc_create(call->pool);
-    c->conn_config = ap_create_conn_config(call->pool);
-    c->notes = apr_table_make(call->pool, 2);
-    /* copies: the call may outlive the client's connection, and log lines want an address */
-    if (from) {
-        c->client_addr = apr_pmemdup(call->pool, from->client_addr, sizeof *from->client_addr);
-        c->local_addr = apr_pmemdup(call->pool, from->local_addr, sizeof *from->local_addr);
-        c->client_ip = apr_pstrdup(call->pool, from->client_ip);
-    }
-    else {
-        apr_sockaddr_info_get(&c->local_addr, "127.0.0.1", APR_INET, 0, 0, call->pool);
-        c->client_addr = c->local_addr;
-        c->client_ip = apr_pstrdup(call->pool, "127.0.0.1");
-    }
-    c->log_id = call->context->id;
-    return c;
-}
-
-static request_rec *make_request_rec(aigw_call_t *call)
-{
-    request_rec *r = apr_pcalloc(call->pool, sizeof *r);
-
-    r->pool = call->pool;
-    r->connection = make_conn_rec(call);
-    r->server = call->server;
-    r->per_dir_config = call->server->lookup_defaults;
-    r->request_config = ap_create_request_config(call->pool);
-    r->headers_in = apr_table_make(call->pool, 1);
-    r->headers_out = apr_table_make(call->pool, 1);
-    r->err_headers_out = apr_table_make(call->pool, 1);
-    r->subprocess_env = apr_table_make(call->pool, 1);
-    r->notes = apr_table_make(call->pool, 1);
-    r->proxyreq = PROXYREQ_REVERSE;
-    r->method = "POST";
-    r->method_number = M_POST;
-    r->proto_num = HTTP_VERSION(1, 1);
-    r->protocol = apr_pstrdup(call->pool, "HTTP/1.1");
-    r->the_request = apr_pstrdup(call->pool, "POST / HTTP/1.1");
-    r->uri = r->unparsed_uri = apr_pstrdup(call->pool, "/");
-    r->hostname = call->server->server_hostname;
-    r->status = HTTP_OK;
-    r->useragent_addr = r->connection->client_addr;
-    r->useragent_ip = r->connection->client_ip;
-    r->request_time = call->created;
-    r->log_id = call->context->id;
-    /* a balancer's stickiness reads the client's cookie; the request we write never has it */
-    if (call->client) {
-        const char *cookie = apr_table_get(call->client->headers_in, "Cookie");
-        if (cookie) {
-            apr_table_set(r->headers_in, "Cookie", cookie);
-        }
-    }
-    return r;
-}
+/* ------------------------------------------------------------------ one attempt */
 
 /* What the balancer chose, for `Header set Set-Cookie` and logs of the client's request. */
 static void tell_route(aigw_call_t *call, request_rec *r)
@@ -290,90 +229,17 @@ static void tell_route(aigw_call_t *call, request_rec *r)
     }
 }
 
-/* ------------------------------------------------------------------ what is sent */
-
-/* The head is one text in the call's pool: apr_brigade_puts() would take 8 KB for it. */
-static void put_text(apr_array_header_t *head, const char *text)
-{
-    struct iovec *v = apr_array_push(head);
-
-    v->iov_base = (void *)text;
-    v->iov_len = strlen(text);
-}
-
-static int put_header(void *head, const char *name, const char *value)
-{
-    put_text(head, name);
-    put_text(head, ": ");
-    put_text(head, value);
-    put_text(head, CRLF);
-    return 1;
-}
-
-static const char *host_of(apr_pool_t *p, const apr_uri_t *uri)
-{
-    const char *name = ap_strchr_c(uri->hostname, ':') ? apr_pstrcat(p, "[", uri->hostname, "]", NULL) : uri->hostname;
-
-    return uri->port && uri->port != ap_proxy_port_of_scheme(uri->scheme) ? apr_psprintf(p, "%s:%u", name, uri->port) : name;
-}
-
-static const char *request_head(aigw_call_t *call, aigw_conn_t *conn, const aigw_http_request_t *req, const apr_uri_t *uri,
-                                const char *path, apr_size_t *len)
-{
-    apr_array_header_t *head = apr_array_make(call->pool, 64, sizeof(struct iovec));
-    apr_off_t body = 0;
-    int i;
-
-    for (i = 0; i < req->nbody; i++) {
-        body += (apr_off_t)req->body[i].iov_len;
-    }
-    put_text(head, "POST ");
-    put_text(head, path);
-    put_text(head, " HTTP/1.1" CRLF);
-    put_header(head, "Host", host_of(call->pool, uri));
-    apr_table_do(put_header, head, req->headers, NULL);
-    if (call->model->upstream->headers) {
-        apr_table_do(put_header, head, call->model->upstream->headers, NULL);
-    }
-    put_header(head, "X-Request-ID", call->context->id);
-    put_header(head, "traceparent", call->context->traceparent);
-    put_header(head, "Accept-Encoding", "identity");
-    put_header(head, "Content-Length", apr_off_t_toa(call->pool, body));
-    put_header(head, "Connection", ap_proxy_connection_reusable(conn->backend) ? "keep-alive" : "close");
-    put_text(head, CRLF);
-    return apr_pstrcatv(call->pool, (struct iovec *)head->elts, (apr_size_t)head->nelts, len);
-}
-
-/* Nothing is copied: all of it outlives the blocking write below. */
-static apr_bucket_brigade *make_request_brigade(aigw_call_t *call, aigw_conn_t *conn, const aigw_http_request_t *req, const apr_uri_t *uri,
-                                                const char *path)
-{
-    apr_bucket_alloc_t *alloc = conn->r->connection->bucket_alloc;
-    apr_bucket_brigade *bb = apr_brigade_create(call->pool, alloc);
-    apr_size_t len;
-    const char *head = request_head(call, conn, req, uri, path, &len);
-    int i;
-
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_immortal_create(head, len, alloc));
-    for (i = 0; i < req->nbody; i++) {
-        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_immortal_create(req->body[i].iov_base, req->body[i].iov_len, alloc));
-    }
-    return bb;
-}
-
-/* ------------------------------------------------------------------ one attempt */
-
 /* Elects a worker, and the url below it. OK, or a status. */
 static int elect(aigw_call_t *call, aigw_conn_t *conn, aigw_transport_t *t, const char *path, char **url)
 {
     request_rec *r = conn->r;
     int rc = OK;
 
-    *url = apr_pstrcat(call->pool, t->url, path, NULL);
+    *url = apr_pstrcat(r->pool, t->url, path, NULL);
     conn->worker = t->worker;
     if (!t->worker) {
         conn->balancer = t->balancer;
-        r->filename = apr_pstrcat(call->pool, "proxy:", *url, NULL);
+        r->filename = apr_pstrcat(r->pool, "proxy:", *url, NULL);
         rc = ap_proxy_pre_request(&conn->worker, &conn->balancer, r, conn->pconf, url);
         if (rc == OK) {
             if (!(conn->worker->local_status & PROXY_WORKER_INITIALIZED)) { /* a member added at run time */
@@ -438,7 +304,7 @@ static int connect_backend(aigw_call_t *call, aigw_conn_t *conn, aigw_transport_
         conn->backend->close = 1; /* determine_connection() then closes what is open */
     }
     set_section(call, conn, t);
-    rc = ap_proxy_determine_connection(call->pool, r, conn->pconf, conn->worker, conn->backend, uri, url, NULL, 0, port, sizeof port);
+    rc = ap_proxy_determine_connection(r->pool, r, conn->pconf, conn->worker, conn->backend, uri, url, NULL, 0, port, sizeof port);
     if (rc != OK) {
         return HTTP_SERVICE_UNAVAILABLE;
     }
@@ -451,7 +317,7 @@ static int connect_backend(aigw_call_t *call, aigw_conn_t *conn, aigw_transport_
         aigw_dry_watch(conn->backend->connection); /* a ProxyPass to the same worker may have opened it */
     }
     if (rc == OK && !conn->reused && conn->scheme[4]) {
-        apr_bucket_brigade *bb = apr_brigade_create(call->pool, r->connection->bucket_alloc);
+        apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
 
         set_socket_timeout(conn, aigw_conf_connect_timeout(r->server));
         rc = ap_proxy_pass_brigade(r->connection->bucket_alloc, r, conn->backend, conn->backend->connection, bb,
@@ -494,7 +360,8 @@ static int attempt(aigw_call_t *call, aigw_conn_t *conn, aigw_transport_t *t, co
         conn->plain = is_plain(conn) ? 1 : 0;
         set_socket_timeout(conn, call->server->timeout);
         if (ap_proxy_pass_brigade(r->connection->bucket_alloc, r, conn->backend, conn->backend->connection,
-                                  make_request_brigade(call, conn, req, &uri, url), 1) != OK) {
+                                  aigw_upstream_request_brigade(call, r, ap_proxy_connection_reusable(conn->backend), req, &uri, url),
+                                  1) != OK) {
             rc = HTTP_BAD_GATEWAY;
         }
     }
@@ -516,10 +383,10 @@ void aigw_transport_release(aigw_conn_t *conn, int reusable, int status)
         apr_brigade_cleanup(backend->tmp_bb);
     }
     lock_single();
-    ap_proxy_release_connection(conn->scheme, backend, conn->r->server);
+    ap_proxy_release_connection(conn->scheme, backend, conn->server);
     unlock_single();
-    conn->r->status = status ? status : HTTP_OK;
     if (conn->balancer) {
+        conn->r->status = status ? status : HTTP_OK;
         ap_proxy_post_request(conn->worker, conn->balancer, conn->r, conn->pconf);
     }
 }
@@ -541,35 +408,61 @@ static int attempts_for(const aigw_transport_t *t)
     return t->balancer ? t->balancer->workers->nelts + 1 : 2;
 }
 
-const aigw_error_t *aigw_transport_open(aigw_call_t *call, aigw_conn_t *conn, const aigw_http_request_t *req, int fresh)
+static const aigw_error_t *unreachable(aigw_call_t *call, int rc, int tried, int n)
 {
-    aigw_transport_t *t = call->model->upstream->transport;
-    int i, rc = OK, n = attempts_for(t);
+    const aigw_transport_t *t = call->model->upstream->transport;
 
-    if (!conn->r) {
-        conn->r = make_request_rec(call);
-        conn->pconf = ap_get_module_config(call->server->module_config, &proxy_module);
-    }
-    for (i = 0; i < n; i++) {
-        int reused;
-
-        rc = attempt(call, conn, t, req, fresh);
-        if (rc == OK) {
-            return NULL;
-        }
-        reused = conn->backend && conn->reused;
-        aigw_transport_release(conn, 0, 0);
-        if (!t->balancer && !reused) {
-            break; /* there is no other member, and this was no stale connection */
-        }
-        fresh = reused;
-    }
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, call->server,
                  "AIGW0173: [%s] model %s: upstream %s cannot be reached (%d, after %d of %d attempts)", call->context->id,
-                 call->model->name, t->url, rc, i < n ? i + 1 : n, n);
+                 call->model->name, t->url, rc, tried, n);
     if (rc == HTTP_SERVICE_UNAVAILABLE && t->balancer) {
         return aigw_error_make(call->pool, 503, "no_upstream_available", NULL,
                                "No model server is available for this model at the moment.");
     }
     return aigw_error_make(call->pool, 502, "upstream_connect_failed", NULL, "The model server could not be reached.");
+}
+
+static int attempts(aigw_call_t *call, aigw_conn_t *conn, const aigw_http_request_t *req, int fresh, int *tried)
+{
+    aigw_transport_t *t = call->model->upstream->transport;
+    int rc = OK, n = attempts_for(t);
+
+    for (*tried = 1; *tried <= n; ++*tried) {
+        int reused;
+
+        rc = attempt(call, conn, t, req, fresh);
+        if (rc == OK) {
+            return OK;
+        }
+        reused = conn->backend && conn->reused;
+        aigw_transport_release(conn, 0, 0);
+        if (!t->balancer && !reused) {
+            return rc; /* there is no other member, and this was no stale connection */
+        }
+        fresh = reused;
+    }
+    *tried = n;
+    return rc;
+}
+
+const aigw_error_t *aigw_transport_open(aigw_call_t *call, aigw_conn_t *conn, const aigw_http_request_t *req, int fresh)
+{
+    aigw_transport_t *t = call->model->upstream->transport;
+    apr_pool_t *p = call->pool;
+    int rc, tried;
+
+    conn->server = call->server;
+    conn->pconf = ap_get_module_config(call->server->module_config, &proxy_module);
+    if (!t->balancer) {
+        apr_pool_create(&p, call->pool); /* only a balancer is told how it went: what asking takes is given back before the answer comes */
+    }
+    if (!t->balancer || !conn->r) {
+        conn->r = aigw_upstream_request_rec(call, p);
+    }
+    rc = attempts(call, conn, req, fresh, &tried);
+    if (!t->balancer) {
+        conn->r = NULL;
+        apr_pool_destroy(p);
+    }
+    return rc == OK ? NULL : unreachable(call, rc, tried, attempts_for(t));
 }

@@ -14,7 +14,8 @@ typedef struct aigw_transport_t aigw_transport_t; /* what stands behind aigw_ups
 
 /* One connection in use. Zeroed before the first open; in the call's pool. */
 typedef struct aigw_conn_t {
-    request_rec *r; /* ours, made by open() */
+    server_rec *server;
+    request_rec *r; /* for mod_proxy, made by open(); after it only for a balancer, else NULL */
     proxy_server_conf *pconf;
     proxy_worker *worker;
     proxy_balancer *balancer; /* or NULL */

@@ -67,7 +67,7 @@ aigw_http_response_t *aigw_http_response_make(apr_pool_t *p, int head_only)
     h->head_only = head_only;
     h->length = -1;
     h->content_length = -1;
-    h->headers = apr_table_make(p, 16);
+    h->headers = apr_table_make(p, 8);
     return h;
 }
 
