@@ -9,7 +9,8 @@
 #include <sys/uio.h>
 
 /* Sets model (UTF-8) where the body does not say it, and asks for the usage of a stream where the client did not: the gateway needs it for limits and costs.
- * The body as *n pieces in order, or NULL (no memory, or a model that is not UTF-8). */
+ * The body as *n pieces in order, or NULL: a model that is not UTF-8, or an include_usage that stands in
+ * stream_options more often than a splice takes. */
 struct iovec *aigw_chat_edit(const aigw_chat_t *chat, const char *model, apr_pool_t *p, int *n);
 
 #endif

@@ -24,10 +24,12 @@ static const char *upstream_model(const aigw_call_t *call)
 static const aigw_error_t *edit_body(aigw_call_t *call, aigw_http_request_t *req)
 {
     req->body = aigw_chat_edit(call->body->chat, upstream_model(call), call->pool, &req->nbody);
-    if (!req->body) {
-        return aigw_error_make(call->pool, 500, "internal_error", NULL, "The request could not be prepared for the model server.");
+    if (req->body) {
+        return NULL;
     }
-    return NULL;
+    return call->body->chat->stream_options
+               ? aigw_error_make(call->pool, 400, "validation_error", "stream_options", "stream_options has the same member too often.")
+               : aigw_error_make(call->pool, 500, "internal_error", NULL, "The request could not be prepared for the model server.");
 }
 
 static apr_status_t free_dump(void *dump)
