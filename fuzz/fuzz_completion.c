@@ -103,14 +103,38 @@ static void compare_usage(const aigw_completion_t *c, const json_t *json)
     }
 }
 
+static void compare_error(const aigw_completion_error_t *ours, const json_t *theirs)
+{
+    uint64_t a = FUZZ_HASH_BEGIN, b = FUZZ_HASH_BEGIN;
+
+    a = hash_string(hash_string(hash_string(a, ours->message), ours->code), ours->param);
+    b = hash_string(b, json_string_value(json_is_string(theirs) ? theirs : json_object_get(theirs, "message")));
+    b = hash_string(hash_string(b, json_string_value(json_object_get(theirs, "code"))),
+                    json_string_value(json_object_get(theirs, "param")));
+    FUZZ_MUST(a == b);
+}
+
+static void compare_errors(const aigw_completion_t *c, const json_t *json, apr_pool_t *p)
+{
+    const json_t *error = json_object_get(json, "error"), *detail = json_object_get(json, "detail");
+    aigw_completion_error_t said;
+
+    FUZZ_MUST(aigw_completion_is_error(c) == (json_is_object(error) || json_is_string(error)));
+    if (aigw_completion_is_error(c)) {
+        aigw_completion_error(c, p, &said);
+        compare_error(&said, error);
+    }
+    aigw_completion_failure(c->scan, p, &said);
+    compare_error(&said, aigw_completion_is_error(c) ? error : json_is_object(detail) || json_is_string(detail) ? detail : json);
+}
+
 static void compare(const aigw_completion_t *c, const json_t *json, const char *part, apr_pool_t *p)
 {
-    const json_t *error = json_object_get(json, "error"), *choices = json_object_get(json, "choices"),
-                 *reason = json_object_get(json_array_get(choices, 0), "finish_reason");
+    const json_t *choices = json_object_get(json, "choices"), *reason = json_object_get(json_array_get(choices, 0), "finish_reason");
     const char *finish = aigw_completion_finish(c, p, FINISH_MAX);
     uint64_t ours = FUZZ_HASH_BEGIN, theirs = FUZZ_HASH_BEGIN;
 
-    FUZZ_MUST(aigw_completion_is_error(c) == (json_is_object(error) || json_is_string(error)));
+    compare_errors(c, json, p);
     FUZZ_MUST((c->choices.end > 0) == (choices != NULL) && aigw_completion_has_choices(c) == (json_array_size(choices) > 0));
     compare_usage(c, json);
     FUZZ_MUST((finish != NULL) == (json_is_string(reason) && json_string_length(reason) <= FINISH_MAX));

@@ -158,6 +158,47 @@ START_TEST(errors_are_objects_or_strings)
 }
 END_TEST
 
+static const char *failure(const char *text)
+{
+    aigw_completion_error_t said;
+
+    ck_assert_msg(aigw_json_check(&scan, text, strlen(text)) == APR_SUCCESS, "%s: %s", text, scan.why);
+    aigw_completion_failure(&scan, pool, &said);
+    return apr_pstrcat(pool, quoted(said.message), quoted(said.code), quoted(said.param), NULL);
+}
+
+START_TEST(servers_fail_in_many_words)
+{
+    aigw_completion_error_t said;
+
+    ck_assert_str_eq(failure("{\"error\":{\"message\":\"m\\u00e4\",\"type\":\"t\",\"param\":\"p\",\"code\":\"c\"}}"), "'m\xc3\xa4''c''p'");
+    ck_assert_str_eq(failure("{\"error\":\"m\",\"detail\":\"no\"}"), "'m'--");
+    ck_assert_str_eq(failure("{\"error\":true,\"detail\":\"m\"}"), "'m'--");
+    ck_assert_str_eq(failure("{\"detail\":{\"message\":\"m\",\"code\":5}}"), "'m'--");
+    ck_assert_str_eq(failure("{\"detail\":[{\"message\":\"no\"}],\"message\":\"m\"}"), "'m'--");
+    ck_assert_str_eq(failure("{\"message\":{}}"), "---");
+    ck_assert_str_eq(failure("[\"message\",\"no\"]"), "---");
+    ck_assert_str_eq(failure("\"no\""), "---");
+    accepted("{\"error\":{\"message\":\"m\",\"message\":\"n\"},\"message\":\"no\"}");
+    aigw_completion_error(&answer, pool, &said);
+    ck_assert_str_eq(said.message, "n");
+}
+END_TEST
+
+START_TEST(an_error_of_a_megabyte_says_nothing)
+{
+    char *text = apr_palloc(pool, 70000);
+
+    memset(text, 'x', 69999);
+    memcpy(text, "{\"error\":\"", 10);
+    strcpy(text + 10 + AIGW_COMPLETION_ERROR_MAX, "\"}");
+    ck_assert_int_eq(strlen(failure(text)), AIGW_COMPLETION_ERROR_MAX + 4);
+    text[10 + AIGW_COMPLETION_ERROR_MAX] = 'x';
+    strcpy(text + 11 + AIGW_COMPLETION_ERROR_MAX, "\"}");
+    ck_assert_str_eq(failure(text), "---");
+}
+END_TEST
+
 static const char *usage_of(const char *usage)
 {
     aigw_completion_usage_t u;
@@ -280,6 +321,8 @@ Suite *suite_completion(void)
     tcase_add_test(c, the_last_of_two_members_counts);
     tcase_add_test(c, choices_are_there_or_not);
     tcase_add_test(c, errors_are_objects_or_strings);
+    tcase_add_test(c, servers_fail_in_many_words);
+    tcase_add_test(c, an_error_of_a_megabyte_says_nothing);
     tcase_add_test(c, usage_is_read);
     tcase_add_test(c, the_first_choice_finishes);
     tcase_add_test(c, a_chunk_is_looked_at);

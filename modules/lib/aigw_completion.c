@@ -54,9 +54,54 @@ apr_status_t aigw_completion_read(aigw_completion_t *c, const aigw_json_scan_t *
     return scan->root.kind == AIGW_JSON_OBJECT ? APR_SUCCESS : APR_EINVAL;
 }
 
+/* ---- errors ---- */
+
+static int is_words(const aigw_json_span_t *span)
+{
+    return is_kind(span, AIGW_JSON_OBJECT) || is_kind(span, AIGW_JSON_STRING);
+}
+
 int aigw_completion_is_error(const aigw_completion_t *c)
 {
-    return is_kind(&c->error, AIGW_JSON_OBJECT) || is_kind(&c->error, AIGW_JSON_STRING);
+    return is_words(&c->error);
+}
+
+static const char *words_of(const aigw_json_scan_t *scan, const aigw_json_span_t *span, apr_pool_t *p)
+{
+    return is_kind(span, AIGW_JSON_STRING) ? aigw_json_string(scan, span, p, AIGW_COMPLETION_ERROR_MAX, NULL) : NULL;
+}
+
+static void read_error(const aigw_json_scan_t *scan, const aigw_json_span_t *span, apr_pool_t *p, aigw_completion_error_t *error)
+{
+    static const char *const names[] = {"message", "code", "param"};
+    aigw_json_span_t spans[3];
+
+    find(scan, span, 3, names, spans);
+    error->message = words_of(scan, is_kind(span, AIGW_JSON_STRING) ? span : &spans[0], p);
+    error->code = words_of(scan, &spans[1], p);
+    error->param = words_of(scan, &spans[2], p);
+}
+
+void aigw_completion_error(const aigw_completion_t *c, apr_pool_t *p, aigw_completion_error_t *error)
+{
+    read_error(c->scan, &c->error, p, error);
+}
+
+void aigw_completion_failure(const aigw_json_scan_t *scan, apr_pool_t *p, aigw_completion_error_t *error)
+{
+    static const char *const names[] = {"error", "detail"};
+    aigw_json_span_t spans[2];
+
+    find(scan, &scan->root, 2, names, spans);
+    if (is_words(&spans[0]) || is_words(&spans[1])) {
+        read_error(scan, is_words(&spans[0]) ? &spans[0] : &spans[1], p, error);
+    }
+    else if (scan->root.kind == AIGW_JSON_OBJECT) {
+        read_error(scan, &scan->root, p, error);
+    }
+    else { /* a string alone is no JSON that a server would send as such */
+        memset(error, 0, sizeof(*error));
+    }
 }
 
 /* Not by a walk's first step: that would go over all of a large choice. */

@@ -21,6 +21,20 @@ apr_status_t aigw_completion_read(aigw_completion_t *c, const aigw_json_scan_t *
 /* 1 if it says that something went wrong: error is an object or a string. */
 int aigw_completion_is_error(const aigw_completion_t *c);
 
+/* What a server says of a failure. NUL-terminated, in the pool; NULL: not said, no string, or longer than AIGW_COMPLETION_ERROR_MAX bytes. */
+typedef struct aigw_completion_error_t {
+    const char *message, *code, *param;
+} aigw_completion_error_t;
+
+#define AIGW_COMPLETION_ERROR_MAX 65536
+
+/* Of an answer that is an error. */
+void aigw_completion_error(const aigw_completion_t *c, apr_pool_t *p, aigw_completion_error_t *error);
+
+/* Of the body of an answer with an error's status, whose shape is anybody's: {"error":{...}}, {"error":"..."}, {"detail":"..."} (FastAPI), {"message":"..."}.
+ * scan: the body, accepted by aigw_json_check(). */
+void aigw_completion_failure(const aigw_json_scan_t *scan, apr_pool_t *p, aigw_completion_error_t *error);
+
 /* Tokens as the server counted them; -1: it did not say, or something else than an integer. */
 typedef struct aigw_completion_usage_t {
     apr_int64_t prompt_tokens, completion_tokens, total_tokens;

@@ -12,8 +12,6 @@
 
 APLOG_USE_MODULE(aigw);
 
-#define ERROR_MAX (64 * 1024) /* of an error that is read as a tree */
-
 struct aigw_openai_answer_t {
     int raw;               /* hand bytes through */
     unsigned finished : 1; /* a finish_reason has come: what follows can only be usage */
@@ -75,15 +73,12 @@ static void find_usage(aigw_call_t *call, const aigw_completion_t *c)
     }
 }
 
-/* What an error object or string says. One that is too large for a tree says only that there was an error. */
 static const aigw_error_t *error_of(aigw_call_t *call, const aigw_completion_t *c)
 {
-    apr_size_t len = c->error.end - c->error.start;
-    json_t *object = len <= ERROR_MAX ? json_loadb(c->scan->text + c->error.start, len, JSON_DECODE_ANY, NULL) : NULL;
-    const aigw_error_t *error = aigw_openai_error_object(call, 502, object);
+    aigw_completion_error_t said;
 
-    json_decref(object);
-    return error;
+    aigw_completion_error(c, call->pool, &said);
+    return aigw_openai_error(call, 502, &said);
 }
 
 /* ------------------------------------------------------------------ raw events: no JSON is scanned for a token */
