@@ -18,7 +18,8 @@ typedef struct aigw_http_event_t {
     apr_size_t event_len;
 } aigw_http_event_t;
 
-/* How a provider reads answers. All in the thread that owns the call; none may block. They emit through aigw_core_t.call_emit(). */
+/* How a provider reads answers. All in the thread that owns the call; none may block, and head(), event() and end() must be quick: they run in the reactor. body() and
+ * failure() run where the call is ended, in a worker or helper thread, after the connection has been given back. They emit through aigw_core_t.call_emit(). */
 typedef struct aigw_http_decoder_t {
     /* The head of a 2xx answer is in: check the content type (never NULL, "" if absent). NULL or why this is no answer. */
     const aigw_error_t *(*head)(void *baton, aigw_call_t *call, int status, const char *content_type);

@@ -11,7 +11,7 @@ typedef enum {
     AIGW_PUMP_WAIT,    /* nothing more now: call again when fd() is readable, or at wake */
     AIGW_PUMP_AGAIN,   /* there is more at once; the engine lets others have their turn first */
     AIGW_PUMP_RESTART, /* failed before a single byte came back: start() may be tried again (a stale connection, another member) */
-    AIGW_PUMP_DONE     /* END or ERROR has been emitted */
+    AIGW_PUMP_DONE     /* END or ERROR has been emitted, or conclude() will do it */
 } aigw_pump_e;
 
 typedef struct aigw_source_vt {
@@ -28,6 +28,11 @@ typedef struct aigw_source_vt {
     /* Lets go of what it holds: connections, files. `clean` is 1 after DONE with END. Never blocks. Called once for each time that start() was
      * called, in the thread that owns the call, before its pool goes. The fd must be closed or given away here and not before. */
     void (*release)(aigw_source_t *source, aigw_call_t *call, int clean);
+
+    /* What is left to do for END or ERROR when all is received: reading an answer of 16 MiB takes too long for a turn. Emits as pump() does. Runs once,
+     * after the pump() that returned DONE and after release(), before call_settle and the sink's end(). Thread: the one that ends the call, which may
+     * take its time. NULL: pump() emits everything. */
+    void (*conclude)(aigw_source_t *source, aigw_call_t *call);
 } aigw_source_vt;
 
 struct aigw_source_t {

@@ -25,6 +25,11 @@ int main(void)
     srunner_add_suite(runner, suite_splice());
     srunner_add_suite(runner, suite_chat());
     srunner_add_suite(runner, suite_echo());
+    srunner_add_suite(runner, suite_buffer());
+    srunner_add_suite(runner, suite_chat_edit());
+    srunner_add_suite(runner, suite_completion());
+    srunner_add_suite(runner, suite_fields());
+    srunner_add_suite(runner, suite_text());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     run = srunner_ntests_run(runner);

@@ -22,5 +22,10 @@ Suite *suite_json_value(void);
 Suite *suite_splice(void);
 Suite *suite_chat(void);
 Suite *suite_echo(void);
+Suite *suite_buffer(void);
+Suite *suite_chat_edit(void);
+Suite *suite_completion(void);
+Suite *suite_fields(void);
+Suite *suite_text(void);
 
 #endif

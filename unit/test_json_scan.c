@@ -4,6 +4,7 @@
 
 #include <apr_strings.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 static apr_pool_t *pool;
@@ -420,6 +421,36 @@ START_TEST(members_are_listed_in_order)
 }
 END_TEST
 
+/* A check: the rules of the top level are those of nested objects, and no string holds a NUL. */
+START_TEST(a_check_lists_nothing)
+{
+    static const char twice[] = "{\"a\":1,\"a\":[\"x\"]}", nul[] = "{\"a\":\n\"x\\u0000\"}";
+    char *many = apr_palloc(pool, 4000), *at = many;
+    aigw_json_span_t name, value;
+    apr_size_t pos = 0;
+    int i;
+
+    ck_assert_int_eq(aigw_json_check(&scan, twice, sizeof(twice) - 1), APR_SUCCESS);
+    ck_assert_int_eq(scan.nmembers, 0);
+    ck_assert_ptr_null(aigw_json_member(&scan, "a"));
+    ck_assert_int_eq(scan.root.end, sizeof(twice) - 1);
+    while (aigw_json_next(&scan, &scan.root, &pos, &name, &value)) {
+    }
+    ck_assert_str_eq(span_text(&value), "[\"x\"]");
+    for (i = 0; i <= AIGW_JSON_MEMBERS_MAX; ++i) {
+        at += sprintf(at, "%c\"%d\":0", i ? ',' : '{', i);
+    }
+    strcpy(at, "}");
+    ck_assert_int_eq(aigw_json_check(&scan, many, strlen(many)), APR_SUCCESS);
+    ck_assert_int_eq(aigw_json_check(&scan, nul, sizeof(nul) - 1), APR_EINVAL);
+    ck_assert_str_eq(scan.why, "a string contains a NUL");
+    MUST(scan.line == 2 && scan.column == 3);
+    ck_assert_int_eq(aigw_json_check(&scan, "{\"\\u0000\":1}", 12), APR_EINVAL);
+    ck_assert_str_eq(scan.why, "a member name contains a NUL");
+    ck_assert_int_eq(aigw_json_check(&scan, NULL, 0), APR_EINVAL);
+}
+END_TEST
+
 Suite *suite_json_scan(void)
 {
     Suite *s = suite_create("json_scan");
@@ -443,6 +474,7 @@ Suite *suite_json_scan(void)
     tcase_add_test(limits, a_name_never_has_a_nul);
     tcase_add_test(limits, a_member_stands_only_once);
     tcase_add_test(limits, members_are_listed_in_order);
+    tcase_add_test(limits, a_check_lists_nothing);
     suite_add_tcase(s, limits);
     return s;
 }

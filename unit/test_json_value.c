@@ -320,6 +320,27 @@ START_TEST(long_numbers_are_rounded_right)
 }
 END_TEST
 
+START_TEST(strings_are_unescaped_in_place)
+{
+    static const aigw_json_span_t number = {AIGW_JSON_NUMBER, 0, 1};
+    char *out;
+
+    accepted("\"a\\u00e4\\ud83d\\ude00\\n\"");
+    out = malloc(scan.root.end - scan.root.start - 1);
+    ck_assert_int_eq(aigw_json_unescape(&scan, &scan.root, out), 8);
+    ck_assert_str_eq(out, "a\xc3\xa4\xf0\x9f\x98\x80\n");
+    free(out);
+    accepted("\"\"");
+    out = malloc(1);
+    ck_assert_int_eq(aigw_json_unescape(&scan, &scan.root, out), 0);
+    ck_assert_str_eq(out, "");
+    out[0] = 'x';
+    ck_assert_int_eq(aigw_json_unescape(&scan, &number, out), 0);
+    ck_assert_str_eq(out, "");
+    free(out);
+}
+END_TEST
+
 Suite *suite_json_value(void)
 {
     Suite *s = suite_create("json_value");
@@ -332,6 +353,7 @@ Suite *suite_json_value(void)
     tcase_add_test(c, strings_are_compared_unescaped);
     tcase_add_test(c, strings_are_unescaped);
     tcase_add_test(c, a_string_over_the_limit_is_not_given);
+    tcase_add_test(c, strings_are_unescaped_in_place);
     tcase_add_test(c, integers_are_read);
     tcase_add_test(c, doubles_are_read);
     tcase_add_test(c, long_numbers_are_rounded_right);

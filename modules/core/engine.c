@@ -81,6 +81,17 @@ static void tell_context(aigw_call_t *call, aigw_request_t *ctx, apr_pool_t *p)
     }
 }
 
+void aigw_engine_conclude(aigw_call_t *call)
+{
+    aigw_engine_t *eng = call->engine;
+
+    if (eng->unread) {
+        eng->unread = 0;
+        call->source->vt->conclude(call->source, call);
+        call->ended = apr_time_now();
+    }
+}
+
 void aigw_engine_end(aigw_call_t *call)
 {
     aigw_engine_t *eng = call->engine;
@@ -90,6 +101,7 @@ void aigw_engine_end(aigw_call_t *call)
     }
     over(call); /* a park that was broken up ends here without having been OVER */
     eng->phase = AIGW_PHASE_ENDED;
+    aigw_engine_conclude(call);
     if (call->client) {
         tell_context(call, aigw_request_get(call->client), call->client->pool);
     }
@@ -321,6 +333,7 @@ static aigw_turn_e pump(aigw_call_t *call, apr_time_t now)
         aigw_engine_client_gone(call, now);
     }
     if (rc == AIGW_PUMP_DONE) {
+        eng->unread = call->source->vt->conclude != NULL;
         over(call);
     }
     else if (rc == AIGW_PUMP_RESTART && eng->phase < AIGW_PHASE_OVER) {

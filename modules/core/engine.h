@@ -42,6 +42,7 @@ typedef struct aigw_engine_t {
     unsigned head : 1;               /* the upstream's answer has begun */
     unsigned told : 1;               /* the sink was told something in this turn */
     unsigned deaf : 1;               /* the sink takes no more */
+    unsigned unread : 1;             /* the source's conclude() must run before the end */
     unsigned source_started : 1, source_released : 1;
     unsigned draining : 1;
     unsigned drain_counted : 1;
@@ -68,7 +69,10 @@ void aigw_engine_fail(aigw_call_t *call, const aigw_error_t *error);
 /* The client went away; the upstream's policy decides what becomes of the call. */
 void aigw_engine_client_gone(aigw_call_t *call, apr_time_t now);
 
-/* Once, when the call is OVER, in a thread that may block: the sink's end(), call_settle, the context's numbers. */
+/* What the source has left to do when the call is OVER; aigw_engine_end() does it, and who settles without ending. Harmless twice. The thread that owns the call. */
+void aigw_engine_conclude(aigw_call_t *call);
+
+/* Once, when the call is OVER, in a thread that may block: the source's conclude(), the sink's end(), call_settle, the context's numbers. */
 void aigw_engine_end(aigw_call_t *call);
 
 #endif

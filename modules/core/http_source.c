@@ -41,6 +41,7 @@ typedef struct http_source_t {
     unsigned done : 1;     /* END or ERROR is told */
     unsigned excess : 1;   /* bytes came behind the response: whose are they? */
     unsigned finished : 1; /* the response ended as HTTP says */
+    unsigned unread : 1;   /* the decoder has not seen the whole body yet */
 } http_source_t;
 
 /* ------------------------------------------------------------------ telling */
@@ -206,28 +207,44 @@ static const aigw_error_t *on_body(http_source_t *hs, aigw_call_t *call, const a
     return NULL;
 }
 
-/* The response is complete as HTTP says: is it as the provider says? */
+/* The response is complete as HTTP says: is it as the provider says? A whole body is read where that may take its time. */
 static aigw_pump_e on_done(http_source_t *hs, aigw_call_t *call)
 {
-    const aigw_http_decoder_t *decoder = hs->request->decoder;
     const aigw_error_t *error = NULL;
-    const char *whole = hs->whole ? hs->whole : "";
 
     hs->finished = 1;
-    if (hs->kind == BODY_FAILURE) {
-        error = decoder->failure(hs->request->baton, call, aigw_http_response_status(hs->reader), aigw_http_response_headers(hs->reader),
-                                 whole, hs->whole_len);
+    if (hs->kind != BODY_EVENTS) {
+        hs->done = hs->unread = 1;
+        return AIGW_PUMP_DONE;
     }
-    else if (hs->kind == BODY_EVENTS) {
-        if (!hs->complete && aigw_sse_pending(hs->sse)) {
-            return reset(hs, call, "it ended in the middle of an event");
-        }
-        error = hs->complete ? NULL : decoder->end(hs->request->baton, call);
+    if (!hs->complete && aigw_sse_pending(hs->sse)) {
+        return reset(hs, call, "it ended in the middle of an event");
+    }
+    error = hs->complete ? NULL : hs->request->decoder->end(hs->request->baton, call);
+    return error ? fail(hs, call, error) : end(hs, call);
+}
+
+static void http_conclude(aigw_source_t *source, aigw_call_t *call)
+{
+    http_source_t *hs = source->baton;
+    const aigw_http_decoder_t *decoder = hs->request->decoder;
+    const char *whole = hs->whole ? hs->whole : "";
+    const aigw_error_t *error;
+
+    if (!hs->unread) {
+        return;
+    }
+    hs->unread = 0;
+    error = hs->kind == BODY_FAILURE ? decoder->failure(hs->request->baton, call, aigw_http_response_status(hs->reader),
+                                                        aigw_http_response_headers(hs->reader), whole, hs->whole_len)
+                                     : decoder->body(hs->request->baton, call, whole, hs->whole_len);
+    if (error) {
+        fail(hs, call, error);
     }
     else {
-        error = decoder->body(hs->request->baton, call, whole, hs->whole_len);
+        end(hs, call);
     }
-    return error ? fail(hs, call, error) : end(hs, call);
+    free_whole(hs); /* what the sink makes of it is large enough */
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -419,7 +436,7 @@ static void http_release(aigw_source_t *source, aigw_call_t *call, int clean)
 
 void aigw_http_source(aigw_call_t *call, const aigw_http_request_t *request)
 {
-    static const aigw_source_vt vt = {"http", http_start, http_pump, http_release};
+    static const aigw_source_vt vt = {"http", http_start, http_pump, http_release, http_conclude};
     http_source_t *hs = apr_pcalloc(call->pool, sizeof *hs);
 
     hs->request = request;

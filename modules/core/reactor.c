@@ -242,6 +242,7 @@ static void hand_back(aigw_reactor_t *re)
             apr_thread_mutex_lock(lock); /* a worker holds it for microseconds at most */
         }
         if (lock && aigw_reactors_stopping()) {
+            aigw_engine_conclude(d->call);
             aigw_hooks_settle(d->call); /* there may be no worker left to do it */
         }
         d->hand_back(d);

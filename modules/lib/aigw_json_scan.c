@@ -13,6 +13,7 @@ typedef struct scanner_t {
     aigw_json_scan_t *out;
     apr_pool_t *pool;
     const unsigned char *at, *end;
+    int list; /* aigw_json_scan(): the root's members are listed, and judged by its rules */
     int depth;
     unsigned char is_object[AIGW_JSON_DEPTH_MAX]; /* of each open container, the outermost first */
     int room;                                     /* members that fit in out->members */
@@ -126,8 +127,8 @@ static int scan_string(scanner_t *s, int is_name)
             if (n == 0) {
                 return fail(s, "an escape in a string is not valid");
             }
-            if (is_name && code == 0) {
-                return fail(s, "a member name contains a NUL");
+            if (code == 0 && (is_name || !s->list)) {
+                return fail(s, is_name ? "a member name contains a NUL" : "a string contains a NUL");
             }
             s->at += n;
         }
@@ -219,10 +220,10 @@ static aigw_json_kind_e kind_of(unsigned char c)
 
 /* ---- the text ---- */
 
-/* 1 where what stands here is a member of the root object. */
+/* 1 where what stands here is a member of the root object, and these are listed. */
 static int at_top(const scanner_t *s)
 {
-    return s->depth == 1 && s->is_object[0];
+    return s->list && s->depth == 1 && s->is_object[0];
 }
 
 /* Lists the member whose name is the string [start, at). Its value is filled in as it is met. */
@@ -405,7 +406,8 @@ static void find_line(aigw_json_scan_t *scan)
     scan->column = column < INT_MAX ? (int)column + 1 : INT_MAX;
 }
 
-apr_status_t aigw_json_scan(aigw_json_scan_t *scan, apr_pool_t *p, const char *text, apr_size_t len)
+/* p: where the members are listed; NULL: nowhere. */
+static apr_status_t scan_whole(aigw_json_scan_t *scan, apr_pool_t *p, const char *text, apr_size_t len)
 {
     scanner_t s;
 
@@ -414,6 +416,7 @@ apr_status_t aigw_json_scan(aigw_json_scan_t *scan, apr_pool_t *p, const char *t
     scan->len = text ? len : 0;
     s.out = scan;
     s.pool = p;
+    s.list = p != NULL;
     s.at = (const unsigned char *)scan->text;
     s.end = s.at + scan->len;
     s.depth = 0;
@@ -424,6 +427,16 @@ apr_status_t aigw_json_scan(aigw_json_scan_t *scan, apr_pool_t *p, const char *t
     scan->at = offset(&s);
     find_line(scan);
     return APR_EINVAL;
+}
+
+apr_status_t aigw_json_scan(aigw_json_scan_t *scan, apr_pool_t *p, const char *text, apr_size_t len)
+{
+    return scan_whole(scan, p, text, len);
+}
+
+apr_status_t aigw_json_check(aigw_json_scan_t *scan, const char *text, apr_size_t len)
+{
+    return scan_whole(scan, NULL, text, len);
 }
 
 const aigw_json_member_t *aigw_json_member(const aigw_json_scan_t *scan, const char *name)

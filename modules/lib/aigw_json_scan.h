@@ -55,7 +55,11 @@ typedef struct aigw_json_scan_t {
  * The root may be of any kind; members are listed where it is an object. */
 apr_status_t aigw_json_scan(aigw_json_scan_t *scan, apr_pool_t *p, const char *text, apr_size_t len);
 
-/* The member of that name, or NULL. */
+/* The same for a text that is read and not edited: no members are listed, so the root object's are under the rules of nested ones (any number, names of
+ * any length, of two of one name the last counts). Instead no string may hold a NUL (\u0000): what is read may be handed on as a C string. No memory. */
+apr_status_t aigw_json_check(aigw_json_scan_t *scan, const char *text, apr_size_t len);
+
+/* The member of that name, or NULL. Of a scan, not of a check. */
 const aigw_json_member_t *aigw_json_member(const aigw_json_scan_t *scan, const char *name);
 
 /* ---- reading values of an accepted text: aigw_json_value.c ----
@@ -73,6 +77,10 @@ int aigw_json_string_is(const aigw_json_scan_t *scan, const aigw_json_span_t *sp
 /* The unescaped string, NUL-terminated, in p; *len (may be NULL) its bytes: it may hold NULs. NULL if the span is not a string, or one of
  * more than max bytes (max > 0). */
 char *aigw_json_string(const aigw_json_scan_t *scan, const aigw_json_span_t *span, apr_pool_t *p, apr_size_t max, apr_size_t *len);
+
+/* The same into memory of the caller's: out has room for end - start - 1 bytes. Returns the string's bytes, without the NUL behind them; 0 and an empty string if the
+ * span is not a string. */
+apr_size_t aigw_json_unescape(const aigw_json_scan_t *scan, const aigw_json_span_t *span, char *out);
 
 /* Numbers: 1 and *out if the span is a number in range, else 0. For int it must leave no fraction: 1.0, 1e2 and 100e-2 are integers. */
 int aigw_json_int(const aigw_json_scan_t *scan, const aigw_json_span_t *span, apr_int64_t *out);

@@ -262,6 +262,23 @@ char *aigw_json_string(const aigw_json_scan_t *scan, const aigw_json_span_t *spa
     return out;
 }
 
+apr_size_t aigw_json_unescape(const aigw_json_scan_t *scan, const aigw_json_span_t *span, char *out)
+{
+    bytes_p at, end;
+    char buf[4];
+    const char *piece;
+    apr_size_t used = 0, n;
+
+    if (inside(scan, span, &at, &end)) {
+        while ((n = next_piece(&at, end, buf, &piece)) > 0) {
+            memcpy(out + used, piece, n);
+            used += n;
+        }
+    }
+    out[used] = '\0';
+    return used;
+}
+
 /* ---- numbers ---- */
 
 #define DECIMAL_DIGITS 800 /* more than decide how a double is rounded (767), whatever stands behind them */

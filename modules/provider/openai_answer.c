@@ -4,15 +4,13 @@
 #include "../core/conf.h"
 #include "../core/error.h"
 
-#include "aigw_json_scan.h"
+#include "aigw_completion.h"
 
 #include <http_log.h>
 #include <apr_strings.h>
 #include <string.h>
 
 APLOG_USE_MODULE(aigw);
-
-#define SMALL_MAX (64 * 1024) /* of a value that is parsed out of a large answer */
 
 struct aigw_openai_answer_t {
     int raw;               /* hand bytes through */
@@ -50,43 +48,40 @@ static const aigw_error_t *on_head(void *baton, aigw_call_t *call, int status, c
     return NULL;
 }
 
-/* ------------------------------------------------------------------ usage */
+/* ------------------------------------------------------------------ usage and errors */
 
-static apr_int64_t count(const json_t *object, const char *name)
-{
-    const json_t *v = json_object_get(object, name);
-
-    return json_is_integer(v) ? json_integer_value(v) : -1;
-}
-
-static void tell_usage(aigw_call_t *call, const json_t *object)
+static void tell_usage(aigw_call_t *call, const aigw_completion_usage_t *said)
 {
     aigw_event_t ev = {.kind = AIGW_EVENT_USAGE};
     aigw_usage_t usage;
 
-    usage.prompt_tokens = count(object, "prompt_tokens");
-    usage.completion_tokens = count(object, "completion_tokens");
-    usage.total_tokens = count(object, "total_tokens");
-    usage.cached_tokens = count(json_object_get(object, "prompt_tokens_details"), "cached_tokens");
-    usage.reasoning_tokens = count(json_object_get(object, "completion_tokens_details"), "reasoning_tokens");
+    usage.prompt_tokens = said->prompt_tokens;
+    usage.completion_tokens = said->completion_tokens;
+    usage.total_tokens = said->total_tokens;
+    usage.cached_tokens = said->cached_tokens;
+    usage.reasoning_tokens = said->reasoning_tokens;
     ev.usage = &usage;
     aigw_call_emit(call, &ev);
 }
 
-/* ------------------------------------------------------------------ raw events: no JSON is parsed for a token */
-
-/* What follows "name" and its colon in a JSON text, or NULL. A quoted name inside a string has a backslash before its last quote, so it is never found. */
-static const char *after_name(const char *data, apr_size_t len, const char *quoted)
+static void find_usage(aigw_call_t *call, const aigw_completion_t *c)
 {
-    const char *end = data + len, *p = memmem(data, len, quoted, strlen(quoted));
+    aigw_completion_usage_t usage;
 
-    if (!p) {
-        return NULL;
+    if (aigw_completion_usage(c, &usage)) {
+        tell_usage(call, &usage);
     }
-    for (p += strlen(quoted); p < end && (*p == ' ' || *p == ':' || *p == '\t'); p++) {
-    }
-    return p < end ? p : NULL;
 }
+
+static const aigw_error_t *error_of(aigw_call_t *call, const aigw_completion_t *c)
+{
+    aigw_completion_error_t said;
+
+    aigw_completion_error(c, call->pool, &said);
+    return aigw_openai_error(call, 502, &said);
+}
+
+/* ------------------------------------------------------------------ raw events: no JSON is scanned for a token */
 
 static void forward(aigw_call_t *call, const aigw_http_event_t *in)
 {
@@ -116,44 +111,47 @@ static void forward(aigw_call_t *call, const aigw_http_event_t *in)
     aigw_call_emit(call, &ev);
 }
 
-/* An event that may be the usage chunk, or an error: these few are parsed. 1: it must not go on to the client. */
+/* An event that may be the usage chunk, or an error: these few are scanned. 1: it must not go on to the client. */
 static int look_closer(aigw_call_t *call, const aigw_http_event_t *in, const aigw_error_t **error)
 {
-    json_t *root = json_loadb(in->data, in->len, 0, NULL);
-    const json_t *usage = json_object_get(root, "usage"), *choices = json_object_get(root, "choices"),
-                 *err = json_object_get(root, "error");
-    int keep = 0;
+    aigw_json_scan_t scan;
+    aigw_completion_t c;
 
-    if (!root) {
+    if (aigw_json_check(&scan, in->data, in->len) != APR_SUCCESS ||
+        (scan.root.kind != AIGW_JSON_OBJECT && scan.root.kind != AIGW_JSON_ARRAY)) {
         *error = invalid(call, "an event is not JSON");
+        return 0;
     }
-    else if ((json_is_object(err) || json_is_string(err)) && !choices) {
+    if (aigw_completion_read(&c, &scan) != APR_SUCCESS) {
+        return 0; /* an array, which says nothing that we know */
+    }
+    if (aigw_completion_is_error(&c) && !c.choices.end) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, call->server, "AIGW0185: [%s] model %s: upstream %s ended its stream with an error",
                      call->context->id, call->model->name, call->model->upstream->url);
-        *error = aigw_openai_error_object(call, 502, err);
+        *error = error_of(call, &c);
+        return 0;
     }
-    else if (json_is_object(usage)) {
-        tell_usage(call, usage);
-        keep = !call->want_usage && json_is_array(choices) && !json_array_size(choices);
+    if (c.usage.end && c.usage.kind == AIGW_JSON_OBJECT) {
+        find_usage(call, &c);
+        return !call->want_usage && c.choices.end && c.choices.kind == AIGW_JSON_ARRAY && !aigw_completion_has_choices(&c);
     }
-    json_decref(root);
-    return keep;
+    return 0;
 }
 
 static int raw_event(aigw_openai_answer_t *a, aigw_call_t *call, const aigw_http_event_t *in, const aigw_error_t **error)
 {
-    const char *p = after_name(in->data, in->len, "\"usage\""), *reason = after_name(in->data, in->len, "\"finish_reason\"");
+    aigw_completion_peek_t peek;
     int keep = 0;
 
-    if (reason && *reason == '"') {
-        const char *end = memchr(reason + 1, '"', (apr_size_t)(in->data + in->len - reason - 1));
+    aigw_completion_peek(in->data, in->len, &peek);
+    if (peek.finish) {
         a->finished = 1;
-        if (end && !call->finish_reason) {
+        if (!call->finish_reason) {
             call->finish_reason =
-                apr_pstrndup(call->pool, reason + 1, end - reason - 1 < AIGW_FINISH_MAX ? (apr_size_t)(end - reason - 1) : AIGW_FINISH_MAX);
+                apr_pstrndup(call->pool, peek.finish, peek.finish_len < AIGW_FINISH_MAX ? peek.finish_len : AIGW_FINISH_MAX);
         }
     }
-    if ((p && *p == '{') || !memmem(in->data, in->len, "\"choices\"", 9)) {
+    if (peek.closer) {
         keep = look_closer(call, in, error);
         if (*error) {
             return -1;
@@ -165,84 +163,56 @@ static int raw_event(aigw_openai_answer_t *a, aigw_call_t *call, const aigw_http
     return 0;
 }
 
-/* ------------------------------------------------------------------ parsed events, for the other dialects */
+/* ------------------------------------------------------------------ read events, for the other dialects */
 
-static void tell_text(aigw_call_t *call, int choice, const json_t *content)
+typedef struct telling_t {
+    aigw_openai_answer_t *answer;
+    aigw_call_t *call;
+} telling_t;
+
+static void tell_piece(void *baton, const aigw_completion_piece_t *piece)
 {
-    aigw_event_t ev = {.kind = AIGW_EVENT_TEXT};
+    static const aigw_event_e kinds[] = {
+        [AIGW_COMPLETION_TEXT] = AIGW_EVENT_TEXT, [AIGW_COMPLETION_TOOL] = AIGW_EVENT_TOOL, [AIGW_COMPLETION_FINISH] = AIGW_EVENT_FINISH};
+    const telling_t *t = baton;
+    aigw_event_t ev = {.kind = kinds[piece->kind]};
 
-    ev.choice = choice;
-    ev.data = json_string_value(content);
-    ev.len = json_string_length(content);
-    if (ev.len) {
-        aigw_call_emit(call, &ev);
+    ev.choice = piece->choice;
+    ev.data = piece->data;
+    ev.len = piece->len;
+    ev.tool_index = piece->tool_index;
+    ev.tool_id = piece->tool_id;
+    ev.tool_name = piece->tool_name;
+    ev.finish_reason = piece->finish_reason;
+    if (piece->kind == AIGW_COMPLETION_FINISH) {
+        t->answer->finished = 1;
     }
+    aigw_call_emit(t->call, &ev);
 }
 
-static void tell_tools(aigw_call_t *call, int choice, const json_t *tools)
+/* The choices of a chunk ("delta") or of a whole answer ("message"), and the usage. */
+static const aigw_error_t *tell_all(aigw_openai_answer_t *a, aigw_call_t *call, const aigw_completion_t *c, const char *part)
 {
-    apr_size_t i;
-    json_t *tool;
+    telling_t t = {a, call};
 
-    json_array_foreach(tools, i, tool)
-    {
-        const json_t *function = json_object_get(tool, "function"), *index = json_object_get(tool, "index"),
-                     *args = json_object_get(function, "arguments");
-        aigw_event_t ev = {.kind = AIGW_EVENT_TOOL};
-
-        ev.choice = choice;
-        ev.tool_index = json_is_integer(index) ? (int)json_integer_value(index) : (int)i;
-        ev.tool_id = json_string_value(json_object_get(tool, "id"));
-        ev.tool_name = json_string_value(json_object_get(function, "name"));
-        ev.data = json_string_value(args);
-        ev.len = json_string_length(args);
-        aigw_call_emit(call, &ev);
+    if (aigw_completion_each(c, part, tell_piece, &t) != APR_SUCCESS) {
+        return aigw_error_make(call->pool, 500, "internal_error", NULL, "The gateway is out of memory.");
     }
+    find_usage(call, c);
+    return NULL;
 }
 
-/* The choices of a chunk ("delta") or of a whole answer ("message"). */
-static void tell_choices(aigw_openai_answer_t *a, aigw_call_t *call, const json_t *choices, const char *part)
+static int read_event(aigw_openai_answer_t *a, aigw_call_t *call, const aigw_http_event_t *in, const aigw_error_t **error)
 {
-    apr_size_t i;
-    json_t *choice;
+    aigw_json_scan_t scan;
+    aigw_completion_t c;
 
-    json_array_foreach(choices, i, choice)
-    {
-        const json_t *said = json_object_get(choice, part), *index = json_object_get(choice, "index");
-        const char *reason = json_string_value(json_object_get(choice, "finish_reason"));
-        int n = json_is_integer(index) ? (int)json_integer_value(index) : (int)i;
-
-        tell_text(call, n, json_object_get(said, "content"));
-        tell_tools(call, n, json_object_get(said, "tool_calls"));
-        if (reason) {
-            aigw_event_t ev = {.kind = AIGW_EVENT_FINISH};
-
-            a->finished = 1;
-            ev.choice = n;
-            ev.finish_reason = reason;
-            aigw_call_emit(call, &ev);
-        }
-    }
-}
-
-static int parsed_event(aigw_openai_answer_t *a, aigw_call_t *call, const aigw_http_event_t *in, const aigw_error_t **error)
-{
-    json_t *root = json_loadb(in->data, in->len, 0, NULL);
-    const json_t *err = json_object_get(root, "error");
-
-    if (!json_is_object(root)) {
+    if (aigw_json_check(&scan, in->data, in->len) != APR_SUCCESS || aigw_completion_read(&c, &scan) != APR_SUCCESS) {
         *error = invalid(call, "an event is not a JSON object");
     }
-    else if (json_is_object(err) || json_is_string(err)) {
-        *error = aigw_openai_error_object(call, 502, err);
-    }
     else {
-        tell_choices(a, call, json_object_get(root, "choices"), "delta");
-        if (json_is_object(json_object_get(root, "usage"))) {
-            tell_usage(call, json_object_get(root, "usage"));
-        }
+        *error = aigw_completion_is_error(&c) ? error_of(call, &c) : tell_all(a, call, &c, "delta");
     }
-    json_decref(root);
     return *error ? -1 : 0;
 }
 
@@ -253,7 +223,7 @@ static int on_event(void *baton, aigw_call_t *call, const aigw_http_event_t *in,
     if (in->len == 6 && !memcmp(in->data, "[DONE]", 6)) {
         return 1;
     }
-    return a->raw ? raw_event(a, call, in, error) : parsed_event(a, call, in, error);
+    return a->raw ? raw_event(a, call, in, error) : read_event(a, call, in, error);
 }
 
 static const aigw_error_t *on_end(void *baton, aigw_call_t *call)
@@ -271,95 +241,46 @@ static const aigw_error_t *on_end(void *baton, aigw_call_t *call)
 
 /* ------------------------------------------------------------------ whole answers */
 
-/* finish_reason of choices[0], for the log. */
-static void remember_finish(aigw_call_t *call, const aigw_json_scan_t *scan, const aigw_json_member_t *choices)
-{
-    aigw_json_span_t choice, name, value;
-    apr_size_t at = 0, pos = 0;
-
-    if (choices->value.kind != AIGW_JSON_ARRAY || !aigw_json_next(scan, &choices->value, &at, NULL, &choice) ||
-        choice.kind != AIGW_JSON_OBJECT) {
-        return;
-    }
-    while (aigw_json_next(scan, &choice, &pos, &name, &value)) {
-        if (aigw_json_string_is(scan, &name, "finish_reason") && value.kind == AIGW_JSON_STRING) {
-            call->finish_reason = aigw_json_string(scan, &value, call->pool, AIGW_FINISH_MAX, NULL);
-        }
-    }
-}
-
-/* One small value of a large text, as a tree. */
-static json_t *small_value(const aigw_json_scan_t *scan, const aigw_json_member_t *member)
-{
-    apr_size_t len = member ? member->value.end - member->value.start : 0;
-
-    return len && len <= SMALL_MAX ? json_loadb(scan->text + member->value.start, len, JSON_DECODE_ANY, NULL) : NULL;
-}
-
-/* Scanned, not parsed: this runs in the reactor, and a tree of a large answer takes a hundred times as long, and its memory. */
+/* Two members of one name at the top are refused here: the gateway would count one usage and the client another. */
 static const aigw_error_t *raw_body(aigw_call_t *call, const char *data, apr_size_t len)
 {
     aigw_json_scan_t scan;
-    const aigw_json_member_t *choices;
+    aigw_completion_t c;
     aigw_event_t ev = {.kind = AIGW_EVENT_RAW};
-    const aigw_error_t *error = NULL;
-    json_t *usage, *err;
 
-    if (aigw_json_scan(&scan, call->pool, data, len) != APR_SUCCESS || scan.root.kind != AIGW_JSON_OBJECT) {
+    if (aigw_json_scan(&scan, call->pool, data, len) != APR_SUCCESS || aigw_completion_read(&c, &scan) != APR_SUCCESS) {
         return invalid(call, "its answer is not a JSON object");
     }
-    choices = aigw_json_member(&scan, "choices");
-    err = small_value(&scan, aigw_json_member(&scan, "error"));
-    if ((json_is_object(err) || json_is_string(err)) && !choices) {
-        error = aigw_openai_error_object(call, 502, err);
-        json_decref(err);
-        return error;
+    if (aigw_completion_is_error(&c) && !c.choices.end) {
+        return error_of(call, &c);
     }
-    json_decref(err);
-    if (choices) {
-        remember_finish(call, &scan, choices);
-    }
+    call->finish_reason = aigw_completion_finish(&c, call->pool, AIGW_FINISH_MAX);
     ev.data = data;
     ev.len = len;
     aigw_call_emit(call, &ev);
-    usage = small_value(&scan, aigw_json_member(&scan, "usage"));
-    if (json_is_object(usage)) {
-        tell_usage(call, usage);
-    }
-    json_decref(usage);
+    find_usage(call, &c);
     return NULL;
 }
 
-static const aigw_error_t *parsed_body(aigw_openai_answer_t *a, aigw_call_t *call, const char *data, apr_size_t len)
+static const aigw_error_t *read_body(aigw_openai_answer_t *a, aigw_call_t *call, const char *data, apr_size_t len)
 {
-    json_t *root = json_loadb(data, len, 0, NULL);
-    const json_t *err = json_object_get(root, "error");
-    const aigw_error_t *error = NULL;
+    aigw_json_scan_t scan;
+    aigw_completion_t c;
 
-    if (!json_is_object(root)) {
-        error = invalid(call, "its answer is not a JSON object");
+    if (aigw_json_check(&scan, data, len) != APR_SUCCESS || aigw_completion_read(&c, &scan) != APR_SUCCESS) {
+        return invalid(call, "its answer is not a JSON object");
     }
-    else if ((json_is_object(err) || json_is_string(err)) && !json_object_get(root, "choices")) {
-        error = aigw_openai_error_object(call, 502, err);
+    if (aigw_completion_is_error(&c) && !c.choices.end) {
+        return error_of(call, &c);
     }
-    else if (!json_array_size(json_object_get(root, "choices"))) {
-        error = invalid(call, "its answer has no choices");
-    }
-    else {
-        tell_choices(a, call, json_object_get(root, "choices"), "message");
-        if (json_is_object(json_object_get(root, "usage"))) {
-            tell_usage(call, json_object_get(root, "usage"));
-        }
-    }
-    json_decref(root);
-    return error;
+    return aigw_completion_has_choices(&c) ? tell_all(a, call, &c, "message") : invalid(call, "its answer has no choices");
 }
 
 static const aigw_error_t *on_body(void *baton, aigw_call_t *call, const char *data, apr_size_t len)
 {
     aigw_openai_answer_t *a = baton;
 
-    return a->raw ? raw_body(call, data, len) : parsed_body(a, call, data, len);
+    return a->raw ? raw_body(call, data, len) : read_body(a, call, data, len);
 }
 
 const aigw_http_decoder_t aigw_openai_decoder = {on_head, on_event, on_body, on_end, aigw_openai_failure};

@@ -15,16 +15,15 @@ static int quotes_header(void *s, const char *name, const char *value)
     return strlen(value) < 8 || !strstr(s, value); /* 0 ends apr_table_do(): found */
 }
 
-static const char *presentable(aigw_call_t *call, const json_t *value)
+static const char *presentable(aigw_call_t *call, const char *s)
 {
     const aigw_upstream_t *up = call->model->upstream;
-    const char *s = json_string_value(value);
 
     if (!s || !*s || (up->key && strstr(s, up->key)) || (up->headers && !apr_table_do(quotes_header, (void *)s, up->headers, NULL))) {
         return NULL;
     }
     if (strlen(s) <= MESSAGE_MAX) {
-        return apr_pstrdup(call->pool, s);
+        return s;
     }
     {
         apr_size_t n = MESSAGE_MAX;
@@ -35,9 +34,9 @@ static const char *presentable(aigw_call_t *call, const json_t *value)
     }
 }
 
-const aigw_error_t *aigw_openai_error_object(aigw_call_t *call, int status, const json_t *object)
+const aigw_error_t *aigw_openai_error(aigw_call_t *call, int status, const aigw_completion_error_t *said)
 {
-    const char *message = presentable(call, json_is_string(object) ? object : json_object_get(object, "message"));
+    const char *message = presentable(call, said->message);
     aigw_error_t *error = call->first_event
                               ? aigw_error_make(call->pool, status, NULL, NULL, "The model server broke off its answer with an error.")
                               : aigw_error_make(call->pool, status, NULL, NULL, "The model server answered with status %d.", status);
@@ -46,27 +45,12 @@ const aigw_error_t *aigw_openai_error_object(aigw_call_t *call, int status, cons
         error->message = message;
     }
     /* the type is ours, by the status: clients branch on it. What an upstream's own says stands in its code too */
-    error->code = presentable(call, json_object_get(object, "code"));
-    error->param = presentable(call, json_object_get(object, "param"));
+    error->code = presentable(call, said->code);
+    error->param = presentable(call, said->param);
     if (!error->code && status != 409 && status != 422) { /* ours for these speak of an Idempotency-Key, which this is not about */
         error->code = aigw_error_usual_code(status);
     }
     return error;
-}
-
-/* Where servers put their words: {"error":{...}}, {"error":"..."}, {"detail":"..."} (FastAPI), {"message":"..."}. */
-static const json_t *find_error(const json_t *root)
-{
-    static const char *const names[] = {"error", "detail", NULL};
-    int i;
-
-    for (i = 0; names[i]; i++) {
-        const json_t *v = json_object_get(root, names[i]);
-        if (json_is_object(v) || json_is_string(v)) {
-            return v;
-        }
-    }
-    return root;
 }
 
 const aigw_error_t *aigw_openai_failure(void *baton, aigw_call_t *call, int status, const apr_table_t *headers, const char *data,
@@ -74,8 +58,9 @@ const aigw_error_t *aigw_openai_failure(void *baton, aigw_call_t *call, int stat
 {
     const aigw_upstream_t *up = call->model->upstream;
     const char *retry = apr_table_get(headers, "Retry-After");
+    aigw_completion_error_t said = {NULL, NULL, NULL};
+    aigw_json_scan_t scan;
     aigw_error_t *error;
-    json_t *root;
 
     if (status == 401 || status == 403) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, call->server,
@@ -89,9 +74,10 @@ const aigw_error_t *aigw_openai_failure(void *baton, aigw_call_t *call, int stat
     if (status < 400 || status > 599) {
         return aigw_error_make(call->pool, 502, "upstream_invalid_response", NULL, "The model server's answer could not be used.");
     }
-    root = json_loadb(data, len, 0, NULL);
-    error = (aigw_error_t *)aigw_openai_error_object(call, status, root ? find_error(root) : NULL);
-    json_decref(root);
+    if (aigw_json_check(&scan, data, len) == APR_SUCCESS) {
+        aigw_completion_failure(&scan, call->pool, &said);
+    }
+    error = (aigw_error_t *)aigw_openai_error(call, status, &said);
     if (retry && strlen(retry) < 64) {
         error->retry_after_as_is = apr_pstrdup(call->pool, retry);
     }

@@ -166,7 +166,7 @@ static void echo_release(aigw_source_t *source, aigw_call_t *call, int clean)
 
 static const aigw_error_t *echo_open(aigw_call_t *call)
 {
-    static const aigw_source_vt vt = {"echo", echo_start, echo_pump, echo_release};
+    static const aigw_source_vt vt = {"echo", echo_start, echo_pump, echo_release, NULL};
     echo_t *echo = apr_pcalloc(call->pool, sizeof *echo);
     const aigw_error_t *error = aigw_echo_conf_of(call, &echo->conf);
     apr_int64_t max = call->max_tokens >= 0 ? call->max_tokens : call->model->max_tokens ? call->model->max_tokens : -1;

@@ -4,8 +4,7 @@
 #include "openai_answer.h"
 #include "../core/error.h"
 #include "../core/http_source.h"
-#include "aigw_chat.h"
-#include "aigw_splice.h"
+#include "aigw_chat_edit.h"
 
 #include <apr_strings.h>
 #include <math.h>
@@ -21,46 +20,16 @@ static const char *upstream_model(const aigw_call_t *call)
     return call->model->upstream->model ? call->model->upstream->model : call->model->name;
 }
 
-static const char *json_quote(apr_pool_t *p, const char *s)
-{
-    json_t *j = json_string(s);
-    char *dump = j ? json_dumps(j, JSON_ENCODE_ANY) : NULL;
-    const char *out = dump ? apr_pstrdup(p, dump) : "\"\"";
-
-    free(dump);
-    json_decref(j);
-    return out;
-}
-
-/* The gateway needs the usage for limits and costs, so it always asks for it; openai_answer.c takes it out again where the client did not. */
-static apr_status_t ask_usage(aigw_splice_t *splice, const aigw_chat_t *chat)
-{
-    if (!chat->stream || chat->include_usage) {
-        return APR_SUCCESS;
-    }
-    return chat->stream_options ? aigw_splice_set(splice, &chat->stream_options->value, "include_usage", "true")
-                                : aigw_splice_set(splice, &chat->scan->root, "stream_options", "{\"include_usage\":true}");
-}
-
-/* The client's own bytes with two edits. */
+/* The client's own bytes with two edits; openai_answer.c takes a usage that the client did not ask for out again. */
 static const aigw_error_t *edit_body(aigw_call_t *call, aigw_http_request_t *req)
 {
-    const aigw_chat_t *chat = call->body->chat;
-    aigw_splice_t *splice = aigw_splice_make(call->pool, chat->scan);
-    const char *model = upstream_model(call);
-    apr_status_t rv = APR_SUCCESS;
-
-    if (!chat->model || strcmp(chat->model, model)) {
-        rv = aigw_splice_set(splice, &chat->scan->root, "model", json_quote(call->pool, model));
+    req->body = aigw_chat_edit(call->body->chat, upstream_model(call), call->pool, &req->nbody);
+    if (req->body) {
+        return NULL;
     }
-    if (rv == APR_SUCCESS) {
-        rv = ask_usage(splice, chat);
-    }
-    if (rv != APR_SUCCESS) {
-        return aigw_error_make(call->pool, 500, "internal_error", NULL, "The request could not be prepared for the model server.");
-    }
-    req->body = aigw_splice_pieces(splice, call->pool, &req->nbody, NULL);
-    return NULL;
+    return call->body->chat->stream_options
+               ? aigw_error_make(call->pool, 400, "validation_error", "stream_options", "stream_options has the same member too often.")
+               : aigw_error_make(call->pool, 500, "internal_error", NULL, "The request could not be prepared for the model server.");
 }
 
 static apr_status_t free_dump(void *dump)

@@ -1,6 +1,6 @@
 #include "answer.h"
 #include "stream.h"
-#include "text.h"
+#include "aigw_text.h"
 
 #include <http_log.h>
 #include <http_protocol.h>

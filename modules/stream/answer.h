@@ -9,7 +9,7 @@
 #include <httpd.h>
 #include <http_config.h>
 #include "aigw_sink.h"
-#include "buffer.h"
+#include "aigw_buffer.h"
 
 #define AIGW_CHOICES_MAX 128 /* n of a chat completion */
 #define AIGW_TOOLS_MAX   128 /* tool calls in one choice */

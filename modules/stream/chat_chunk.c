@@ -1,5 +1,5 @@
 #include "chat_chunk.h"
-#include "text.h"
+#include "aigw_text.h"
 
 #include <httpd.h>
 #include <apr_strings.h>

@@ -2,7 +2,7 @@
 #include "question.h"
 #include "sse.h"
 #include "stream.h"
-#include "text.h"
+#include "aigw_text.h"
 
 static apr_status_t token_event(aigw_sink_t *sink, aigw_call_t *call, const aigw_event_t *ev)
 {

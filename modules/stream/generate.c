@@ -4,6 +4,7 @@
 #include "question.h"
 #include "stream.h"
 #include "stream_conf.h"
+#include "aigw_metadata.h"
 
 static char *shape_v1(const aigw_answer_t *answer, aigw_call_t *call)
 {
@@ -21,38 +22,16 @@ static char *own_meta(const aigw_answer_t *answer, const aigw_call_t *call)
                                       answer->choices[0].finish_reason, "request_id", call->context->id));
 }
 
-static int is_own(const char *name)
-{
-    return !strcmp(name, "model") || !strcmp(name, "usage") || !strcmp(name, "finish_reason") || !strcmp(name, "request_id");
-}
-
-/* The client's members as it wrote them: through a JSON library 1.0 or 1e30 would come back as something else. */
-static apr_status_t add_metadata(aigw_buffer_t *b, const aigw_json_scan_t *metadata)
-{
-    apr_status_t rv = APR_SUCCESS;
-    int i;
-
-    for (i = 0; metadata && i < metadata->nmembers && rv == APR_SUCCESS; i++) {
-        const aigw_json_member_t *m = &metadata->members[i];
-
-        if (!is_own(m->name)) {
-            rv = aigw_buffer_add(b, metadata->text + m->name_start, m->value.end - m->name_start);
-            rv = rv == APR_SUCCESS ? aigw_buffer_add(b, ",", 1) : rv;
-        }
-    }
-    return rv;
-}
-
 static char *shape_v2(const aigw_answer_t *answer, aigw_call_t *call)
 {
     aigw_buffer_t b = {NULL, 0, 0};
     char *text = shape_v1(answer, call), *own = own_meta(answer, call), *whole;
     apr_size_t len;
 
-    /* {"text":"..." and {"model":... are joined without the braces between them */
+    /* {"text":"..." without its brace, the meta, and the brace again with its NUL */
     if (!text || !own || aigw_buffer_add(&b, text, strlen(text) - 1) != APR_SUCCESS ||
-        aigw_buffer_add_text(&b, ",\"meta\":{") != APR_SUCCESS || add_metadata(&b, answer->baton) != APR_SUCCESS ||
-        aigw_buffer_add_text(&b, own + 1) != APR_SUCCESS || aigw_buffer_add(&b, "}", 2) != APR_SUCCESS) {
+        aigw_buffer_add_text(&b, ",\"meta\":") != APR_SUCCESS || aigw_metadata_join(&b, answer->baton, own) != APR_SUCCESS ||
+        aigw_buffer_add(&b, "}", 2) != APR_SUCCESS) {
         aigw_buffer_clear(&b, 0);
     }
     whole = aigw_buffer_take(&b, &len);

@@ -3,7 +3,7 @@
 #include "answer.h"
 #include "sse.h"
 #include "stream.h"
-#include "text.h"
+#include "aigw_text.h"
 
 typedef struct generate_stream_t {
     aigw_sseout_t out; /* first */

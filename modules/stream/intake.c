@@ -1,6 +1,6 @@
 #include "intake.h"
 #include "stream.h"
-#include "text.h"
+#include "aigw_text.h"
 
 #include <http_protocol.h>
 #include <apr_lib.h>

@@ -3,7 +3,7 @@
 #include "intake.h"
 #include "location.h"
 #include "stream.h"
-#include "text.h"
+#include "aigw_text.h"
 
 #include <apr_fnmatch.h>
 #include <apr_strings.h>

@@ -14,7 +14,7 @@
 #include <httpd.h>
 #include <http_config.h>
 #include "aigw_sink.h"
-#include "buffer.h"
+#include "aigw_buffer.h"
 
 typedef struct aigw_sseout_t {
     aigw_sink_t sink;

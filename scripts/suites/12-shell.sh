@@ -10,6 +10,6 @@ script() {
     bash -n "$1" && shellcheck -S warning "$1"
 }
 {
-    printf '%s\n' quickstart runtests .ci/run
+    printf '%s\n' quickstart runtests .ci/run fuzz/run
     source_files 'scripts/*.sh' 't/*.sh' 'bench/*.sh'
 } | sort -u | each script

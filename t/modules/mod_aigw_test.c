@@ -101,7 +101,7 @@ static const char *provider_configure(aigw_upstream_t *up, apr_pool_t *p, const 
 
 static const aigw_error_t *provider_open(aigw_call_t *call)
 {
-    static const aigw_source_vt vt = {"test", source_start, source_pump, source_release};
+    static const aigw_source_vt vt = {"test", source_start, source_pump, source_release, NULL};
 
     call->source = apr_pcalloc(call->pool, sizeof *call->source);
     call->source->vt = &vt;

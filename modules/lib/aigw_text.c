@@ -1,4 +1,4 @@
-#include "text.h"
+#include "aigw_text.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  *
  * Thread: any; no state.
  */
-#ifndef AIGW_STREAM_TEXT_H
-#define AIGW_STREAM_TEXT_H
+#ifndef AIGW_TEXT_H
+#define AIGW_TEXT_H
 
 #include <apr_pools.h>
 #include <jansson.h>

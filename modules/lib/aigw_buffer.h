@@ -3,8 +3,8 @@
  *
  * Thread: the owner's. All zero is an empty buffer.
  */
-#ifndef AIGW_STREAM_BUFFER_H
-#define AIGW_STREAM_BUFFER_H
+#ifndef AIGW_BUFFER_H
+#define AIGW_BUFFER_H
 
 #include <apr_pools.h>
 
