@@ -18,7 +18,7 @@ my $tls   = AIGW::Client::have_tls();
 my @ports = ('port', $tls ? 'tls_port' : ());
 my @where = ('', $event ? '/block' : ());
 my @steps = (+HOUR, -HOUR);
-plan tests => @steps * (@where * @ports * 10 + 3) + 3, need need_module('mod_aigw'), { 'no libfaketime, or a sanitizer' => sub { $faketime && !$sanitized } };
+plan tests => @steps * (@where * @ports * 10 + 3) + 4, need need_module('mod_aigw'), { 'no libfaketime, or a sanitizer' => sub { $faketime && !$sanitized } };
 
 my $folder = File::Temp->newdir('clock-XXXXXX', DIR => Apache::Test::vars('t_logs'));
 chmod 0755, "$folder";
