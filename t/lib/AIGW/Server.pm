@@ -101,6 +101,17 @@ sub wait_for {
     }
 }
 
+# Stops processes, and returns once each of their threads stands still; goes on with them.
+sub pause {
+    my ($self, @who) = @_;
+    my @pids = map { (split m{/})[0] } @who;
+    kill STOP => @pids;
+    $self->wait_for('a stop', 20, sub { !grep { (slurp($_) // ') T') !~ /\) [TtZX]/ } map { glob "/proc/$_/task/*/stat" } @pids });
+    return;
+}
+
+sub resume { my ($self, @who) = @_; return kill CONT => map { (split m{/})[0] } @who }
+
 # ------------------------------------------------------------------ limits (pid may be what children() gave: PID/…)
 
 # The soft limit of a running process; not even root's prlimit can be asked for more than the hard one.
