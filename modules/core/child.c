@@ -111,7 +111,8 @@ void aigw_child_stopping(apr_pool_t *pchild, int graceful)
 
         memset(&act, 0, sizeof act);
         act.sa_sigaction = on_term;
-        act.sa_flags = SA_RESTART | SA_SIGINFO;
+        /* no SA_RESTART: a child that has had its MaxConnectionsPerChild wakes its main thread, which waits for word from the parent, with this signal */
+        act.sa_flags = SA_SIGINFO;
         sigaction(SIGTERM, &act, NULL);
     }
     else {

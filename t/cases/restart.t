@@ -1,4 +1,4 @@
-# Open streams when httpd is restarted and stopped: gracefully nothing is lost; otherwise whoever is in the middle of an answer is told.
+# Open streams, plain and over TLS, when httpd is restarted and stopped: gracefully nothing is lost; otherwise whoever is in the middle of an answer is told.
 use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);
@@ -10,28 +10,49 @@ use AIGW::Raw;
 use AIGW::Server;
 
 my $event = Apache::Test::have_module('mpm_event');
-my $n     = $event ? 500 : 20;
-plan tests => 34, need_module('mod_aigw');
+my $tls   = AIGW::Client::have_tls();
+my ($plain, $over_tls) = $event ? (room(2000), 100) : (20, $tls ? 10 : 0);
+$over_tls = 0 unless $tls;
+my $n     = $plain + $over_tls;
+plan tests => 40, need_module('mod_aigw');
 
+my $s;
 my $mpm = $event
     ? "ThreadsPerChild 16\nThreadLimit 16\nStartServers 1\nServerLimit 4\nMinSpareThreads 1\nMaxSpareThreads 16\nMaxRequestWorkers 16\nAsyncRequestWorkerFactor 200\n"
     : Apache::Test::have_module('mpm_worker')
     ? "ThreadsPerChild 64\nThreadLimit 64\nStartServers 1\nServerLimit 4\nMaxRequestWorkers 64\nMinSpareThreads 1\nMaxSpareThreads 64\n"
-    : "StartServers 4\nServerLimit 64\nMaxRequestWorkers 48\n";
+    : "StartServers 36\nMinSpareServers 1\nMaxSpareServers 40\nServerLimit 64\nMaxRequestWorkers 48\n";
 
 sub conf {
     my ($more) = @_;
-    return $mpm . "AIGWDefaultModel raw\n<AIGWModel raw>\nAIGWUpstream openai http://127.0.0.1:$ENV{AIGW_RAW_PORT}/v1\n</AIGWModel>\n"
+    return $mpm . "ListenBacklog 4096\nAIGWDefaultModel raw\n<AIGWModel raw>\nAIGWUpstream openai http://127.0.0.1:$ENV{AIGW_RAW_PORT}/v1\n</AIGWModel>\n"
         . "<Location /v1/chat/completions>\nSetHandler aigw-chat-completions\n</Location>\n<Location /v1/models>\nSetHandler aigw-models\n</Location>\n" . ($more // '');
+}
+
+# A stream takes three descriptors of the child's, of as many as there may be.
+sub room { my ($wanted) = @_; my ($hard) = `cat /proc/self/limits` =~ /^Max open files\s+\S+\s+(\d+)/m; return $hard < 4 * $wanted ? int $hard / 4 : $wanted }
+
+# So many streams, the last of them over TLS; what is in both results is added up.
+sub crowd {
+    my ($question, $when_open) = @_;
+    my $second;
+    my $first = many($plain, port => $s->{port}, timeout => 90, json => $question, when_open => sub {
+        return $when_open->() unless $over_tls;
+        $second = many($over_tls, port => $s->{tls_port}, tls => 1, timeout => 90, json => $question, when_open => $when_open);
+    });
+    return $first unless $second;
+    my %status = %{ $first->{status} };
+    $status{$_} += $second->{status}{$_} for keys %{ $second->{status} };
+    return { (map { $_ => $first->{$_} + $second->{$_} } qw(done complete)), status => \%status, streams => [map { @{ $_->{streams} } } $first, $second] };
 }
 
 sub question { my ($tag) = @_; return { scenario => 'gate:2', tag => $tag, stream => \1, messages => [{ role => 'user', content => 'x' }] } }
 
-my $s = AIGW::Server->new(conf => conf());
+$s = AIGW::Server->new(conf => conf(), tls => $tls);
 
 # --- a graceful restart, with a new model in the configuration
 my @old = $s->children;
-my $all = many($n, port => $s->{port}, timeout => 90, json => question('usr1'), when_open => sub {
+my $all = crowd(question('usr1'), sub {
     $s->configure(conf("<AIGWModel another>\nAIGWUpstream echo\n</AIGWModel>\n"));
     ok $s->signal('USR1'), "graceful restart with $n open streams";
     # the new generation answers while the old one's streams are open
@@ -53,7 +74,7 @@ cmp_ok $s->access =~ tr/\n//, '>=', $n + 2, '… all of them';
 
 # --- a graceful stop
 @old = $s->children;
-$all = many($n, port => $s->{port}, timeout => 90, json => question('winch'), when_open => sub {
+$all = crowd(question('winch'), sub {
     ok $s->signal('WINCH'), "graceful stop with $n open streams";
     my $until = time + 20;
     1 while IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $s->{port}) && time < $until;
@@ -94,10 +115,10 @@ ok $s->wait_end(30), 'httpd ends';
 is_deeply [$s->crashes], [], 'nobody crashed, no pool asserted';
 
 # --- a hard stop
-$s = AIGW::Server->new(conf => conf());
+$s = AIGW::Server->new(conf => conf(), tls => $tls);
 @old = $s->children;
 my $took;
-$all = many($n, port => $s->{port}, timeout => 60, json => question('term'), when_open => sub {
+$all = crowd(question('term'), sub {
     ok $s->signal('TERM'), "hard stop with $n open streams";
     $took = $s->wait_gone(20, @old);
 });
@@ -111,4 +132,19 @@ ok $s->wait_end(30), 'httpd ends';
 is_deeply [$s->crashes], [], 'nobody crashed, no pool asserted';
 my $log = raw_log('term');
 is scalar(grep { $_->{event} eq 'closed' } @{ $log->{events} }), $n, 'all upstream connections are closed';
+
+# --- and under load: tokens are coming, clients come and go
+$s = AIGW::Server->new(conf => conf());
+@old = $s->children;
+my $asked = 0;
+$all = many(20, port => $s->{port}, timeout => 60, json => { %{ question('load') }, scenario => 'endless:10' }, when_open => sub {
+    $asked += chat('raw', 'x', port => $s->{port}, stream => 1)->complete for 1 .. 20;
+    ok $s->signal('TERM'), 'hard stop under load';
+    $took = $s->wait_gone(20, @old);
+});
+is $asked, 20, '… which was served until then';
+cmp_ok $took, '<', 9, sprintf '… the children are gone after %.2f s', $took;
+is $all->{done}, 0, '… no stream looks finished';
+ok $s->wait_end(30), 'httpd ends';
+is_deeply [$s->crashes], [], 'nobody crashed, no pool asserted';
 log_clean();

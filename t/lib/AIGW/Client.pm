@@ -101,6 +101,7 @@ sub send_raw {
     local $SIG{PIPE} = 'IGNORE';
     my $deadline = now() + $timeout;
     while (length $bytes) {
+        Net::SSLeay::ERR_clear_error() if $self->{is_tls}; # what is left of another connection's end would be taken for this one's
         my $sent = $self->{fh}->syswrite($bytes, 16_384);
         if (defined $sent) { substr $bytes, 0, $sent, ''; next }
         my $trouble = $self->trouble(1);
@@ -116,6 +117,7 @@ sub fill {
     $timeout ||= $self->{timeout};
     my $deadline = now() + $timeout;
     while (1) {
+        Net::SSLeay::ERR_clear_error() if $self->{is_tls};
         my $got = $self->{fh}->sysread($self->{in}, 65_536, length $self->{in});
         if ($got)         { $self->{time} = now(); return 1 }
         if (defined $got) { $self->{eof} = 'closed'; return 0 }

@@ -2,7 +2,7 @@ package AIGW::Many;
 # Many streams at once, each on a connection of its own, from one process that never blocks.
 #
 #   my $all = many(100, port => $port, path => '/v1/chat/completions', json => { stream => JSON::PP::true, … });
-# json may be sub { my ($i) = @_; … }; headers => [name => value, …] or such a sub; timeout: of the whole (20 s).
+# tls => 1 (or options of IO::Socket::SSL); json may be sub { my ($i) = @_; … }; headers => [name => value, …] or such a sub; timeout: of the whole (20 s).
 # when_open => sub { my ($all) = @_; … } is called once, when every stream has had its first event and none is over: look at the server now,
 # or wake the upstream up. It dies if a stream ends before that.
 # The result: { n, status => { 200 => 100 }, complete, done ([DONE] has come), broken => { reason => count }, events (in all), min_events,
@@ -43,18 +43,31 @@ sub many {
 sub open_stream {
     my ($i, $poll, %o) = @_;
     my %request = map { $_ => ref $o{$_} eq 'CODE' ? $o{$_}->($i) : $o{$_} } grep { exists $o{$_} } qw(json headers body);
+    my $out = AIGW::Client::request_bytes({ port => $o{port} }, $o{method} || 'POST', $o{path} || '/v1/chat/completions', %request);
+    my $fh;
+    if ($o{tls}) {
+        my $c = AIGW::Client->new(map { exists $o{$_} ? ($_ => $o{$_}) : () } qw(port host tls timeout));
+        $c->send_raw($out); # at once: httpd's thread is waiting for it
+        ($fh, $out) = ($c->{fh}, '');
+    }
+    else { $fh = connecting(%o) }
+    $poll->mask($fh => length $out ? POLLIN | POLLOUT : POLLIN);
+    return { fh => $fh, out => $out, in => '', text => '', events => 0, began => AIGW::Client::now() };
+}
+
+sub connecting {
+    my (%o) = @_;
     my $fh = IO::Socket::INET->new(Proto => 'tcp') or die "many: socket: $!\n";
     $fh->blocking(0);
     connect $fh, pack_sockaddr_in($o{port}, inet_aton($o{host} || '127.0.0.1')) or $! == EINPROGRESS or die "many: connect: $!\n";
-    $poll->mask($fh => POLLIN | POLLOUT);
-    my $out = AIGW::Client::request_bytes({ port => $o{port} }, $o{method} || 'POST', $o{path} || '/v1/chat/completions', %request);
-    return { fh => $fh, out => $out, in => '', text => '', events => 0, began => AIGW::Client::now() };
+    return $fh;
 }
 
 sub over {
     my ($s, $poll) = @_;
     $poll->remove($s->{fh});
-    close delete $s->{fh};
+    my $fh = delete $s->{fh};
+    $fh->close;
     my $r = $s->{r};
     $s->{status}   = $r ? $r->{status} : 0;
     $s->{complete} = $r && $r->complete ? 1 : 0;
@@ -67,14 +80,16 @@ sub serve {
     my $ready = $poll->events($s->{fh});
     if (length $s->{out} && $ready & POLLOUT) {
         local $SIG{PIPE} = 'IGNORE';
-        my $sent = syswrite $s->{fh}, $s->{out};
+        my $sent = $s->{fh}->syswrite($s->{out});
         substr $s->{out}, 0, $sent, '' if $sent;
         $poll->mask($s->{fh} => POLLIN) unless length $s->{out};
     }
     return unless $ready & (POLLIN | POLLHUP | POLLERR);
-    my $got = sysread $s->{fh}, $s->{in}, 65_536, length $s->{in};
+    my $got = $s->{fh}->sysread($s->{in}, 65_536, length $s->{in});
     return if !defined $got && ($! == EAGAIN || $! == EWOULDBLOCK || $! == EINTR);
-    my $ended = $got ? '' : defined $got ? 'closed' : "$!";
+    # what TLS has decrypted is not seen by poll
+    while ($got && $s->{fh}->can('pending') && $s->{fh}->pending) { $s->{fh}->sysread($s->{in}, 65_536, length $s->{in}) or last }
+    my $ended = $got ? '' : defined $got ? 'closed' : "$!" || 'closed';
     parse($s);
     if ($ended) {
         $s->{trouble} = $ended;

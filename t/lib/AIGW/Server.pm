@@ -3,6 +3,9 @@ package AIGW::Server;
 #
 #   my $s = AIGW::Server->new(conf => "...", mpm => 'event');   # conf comes behind the modules, a port and the log files
 #   $s->{port}; $s->signal('USR1'); $s->children; $s->wait_gone(@children); $s->stop; $s->log
+# Further: tls => 1 makes a second port, {tls_port}, with everything that the first has; env => { NAME => value } is httpd's environment.
+#
+# What runs out: limit(nofile => N, $pid), descriptors($pid), leave_free(K, @pids) (so many descriptors), cpu($pid) (seconds).
 #
 # It is stopped when the object goes, by process ID. Everything it writes is in a folder of its own below the logs.
 use strict;
@@ -29,6 +32,12 @@ sub new {
     $self->{head} = "ServerName localhost\nServerRoot $self->{dir}\nPidFile $self->{dir}/pid\nDefaultRuntimeDir $self->{dir}\n"
         . "$modules\n$self->{user}Listen 127.0.0.1:$self->{port}\nErrorLog $self->{dir}/error_log\nLogLevel info\nTypesConfig /dev/null\n"
         . "LogFormat \"id=%{AIGW_REQUEST_ID}e status=%>s error=%{AIGW_ERROR}e aborted=%X\" t\nCustomLog $self->{dir}/access_log t\n";
+    $self->{env} = $o{env} || {};
+    if ($o{tls}) {
+        $self->{tls_port} = free_port();
+        $self->{head} .= "Listen 127.0.0.1:$self->{tls_port}\n<VirtualHost 127.0.0.1:$self->{tls_port}>\nSSLEngine on\n"
+            . "SSLCertificateFile $v->{tls_dir}/server.pem\nSSLCertificateKeyFile $v->{tls_dir}/server.key\n</VirtualHost>\n";
+    }
     $self->configure($o{conf});
     $self->start if !$o{stopped};
     return $self;
@@ -44,6 +53,7 @@ sub start {
         open STDIN, '<', '/dev/null';
         open STDOUT, '>>', "$self->{dir}/start";
         open STDERR, '>&', \*STDOUT;
+        @ENV{ keys %{ $self->{env} } } = values %{ $self->{env} };
         exec $self->{httpd}, '-d', "$self->{dir}", '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND' or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
@@ -79,6 +89,60 @@ sub wait_end {
     }
     $self->{pid} = 0;
     return 1;
+}
+
+# Waits until this gives something, and returns it; dies when it does not.
+sub wait_for {
+    my ($self, $what, $timeout, $look) = @_;
+    for (my $until = time + $timeout;; sleep 0.01) {
+        my $found = $look->();
+        return $found if $found;
+        die "$what: not within $timeout s\n" if time > $until;
+    }
+}
+
+# Stops processes, and returns once each of their threads stands still; goes on with them.
+sub pause {
+    my ($self, @who) = @_;
+    my @pids = map { (split m{/})[0] } @who;
+    kill STOP => @pids;
+    $self->wait_for('a stop', 20, sub { !grep { (slurp($_) // ') T') !~ /\) [TtZX]/ } map { glob "/proc/$_/task/*/stat" } @pids });
+    return;
+}
+
+sub resume { my ($self, @who) = @_; return kill CONT => map { (split m{/})[0] } @who }
+
+# ------------------------------------------------------------------ limits (pid may be what children() gave: PID/…)
+
+# The soft limit of a running process; not even root's prlimit can be asked for more than the hard one.
+sub limit {
+    my ($self, $what, $value, $pid) = @_;
+    ($pid) = split m{/}, $pid;
+    system('prlimit', '--pid', $pid, "--$what=$value:") == 0 or die "prlimit --pid $pid --$what=$value: failed\n";
+    return;
+}
+
+# The numbers of its open descriptors.
+sub descriptors { my ($self, $pid) = @_; ($pid) = split m{/}, $pid; return map { m{(\d+)\z} } glob "/proc/$pid/fd/*" }
+
+# From now on each of these processes can open this many more.
+sub leave_free {
+    my ($self, $k, @pids) = @_;
+    for my $pid (@pids) {
+        my %used = map { $_ => 1 } $self->descriptors($pid);
+        my ($limit, $free) = (0, 0);
+        while ($free < $k || $used{$limit}) { $free++ unless $used{ $limit++ } }
+        $self->limit(nofile => $limit, $pid);
+    }
+    return;
+}
+
+# Seconds of processor time that a process has had, all threads together.
+sub cpu {
+    my ($self, $pid) = @_;
+    ($pid) = split m{/}, $pid;
+    my @fields = split / /, (slurp("/proc/$pid/stat") // return 0) =~ s/.*\) //sr;
+    return ($fields[11] + $fields[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
 }
 
 # What no httpd may write: crashes, assertions, sanitizers.
