@@ -25,6 +25,7 @@ Suite *suite_echo(void);
 Suite *suite_buffer(void);
 Suite *suite_chat_edit(void);
 Suite *suite_completion(void);
+Suite *suite_decimal(void);
 Suite *suite_fields(void);
 Suite *suite_text(void);
 

@@ -87,8 +87,9 @@ void aigw_engine_conclude(aigw_call_t *call)
 
     if (eng->unread) {
         eng->unread = 0;
+        eng->now = aigw_clock_now();
         call->source->vt->conclude(call->source, call);
-        call->ended = apr_time_now();
+        call->ended = aigw_clock_now();
     }
 }
 

@@ -1,5 +1,6 @@
 #include "request.h"
 #include "conf.h"
+#include "aigw_decimal.h"
 #include "aigw_request_id.h"
 #include "aigw_traceparent.h"
 
@@ -13,14 +14,27 @@
 
 APLOG_USE_MODULE(aigw);
 
+#define TIMING_NAME  16  /* bytes of the longest name in Server-Timing, and more */
+#define RANDOM_STORE 240 /* bytes, at most what getrandom() gives whole whatever happens (256) */
+
 static ap_filter_rec_t *headers_filter;
 
-/* The kernel's, in one system call: httpd's own generator works out SHA-256 for it, under a lock, for ten times as long. */
+/* The kernel's, for some requests at once: httpd's own generator works out SHA-256, under a lock, for ten times as long. A thread has its own, made in the child,
+ * so no two processes have the same. */
 static void random_bytes(void *to, apr_size_t n)
 {
-    if (getrandom(to, n, GRND_NONBLOCK) != (ssize_t)n) {
-        ap_random_insecure_bytes(to, n);
+    static __thread unsigned char store[RANDOM_STORE];
+    static __thread apr_size_t left;
+
+    if (left < n) {
+        if (getrandom(store, sizeof store, GRND_NONBLOCK) != (ssize_t)sizeof store) {
+            ap_random_insecure_bytes(to, n);
+            return;
+        }
+        left = sizeof store;
     }
+    memcpy(to, store + sizeof store - left, n);
+    left -= n;
 }
 
 static void make_ids(aigw_request_t *ctx, request_rec *r)
@@ -83,12 +97,33 @@ aigw_request_t *aigw_request_get(request_rec *r)
 
 /* ------------------------------------------------------------------ response headers */
 
-/* Integers: the formatter takes its time over floating point. */
-static void add_timing(const char **list, apr_pool_t *p, const char *name, apr_interval_time_t t)
+/* Behind what stands in the list already: "name;dur=12.345". */
+static char *add_timing(char *list, char *at, const char *name, apr_interval_time_t t)
 {
-    if (t >= 0) {
-        *list =
-            apr_psprintf(p, "%s%s%s;dur=%" APR_INT64_T_FMT ".%03d", *list ? *list : "", *list ? ", " : "", name, t / 1000, (int)(t % 1000));
+    if (t < 0) {
+        return at;
+    }
+    at = apr_cpystrn(at, at > list ? ", " : "", 3);
+    at = apr_cpystrn(at, name, TIMING_NAME);
+    at = apr_cpystrn(at, ";dur=", 6);
+    return aigw_decimal(at, t, 3);
+}
+
+static void set_timing(request_rec *r, const aigw_request_t *ctx)
+{
+    apr_interval_time_t t = ctx->first_byte - ctx->began;
+    char took[AIGW_DECIMAL_MAX], list[4 * (TIMING_NAME + AIGW_DECIMAL_MAX + 8)], *at = list;
+
+    aigw_decimal(took, t / 100, 4);
+    apr_table_set(r->headers_out, "X-Process-Time", took);
+    at = add_timing(list, at, "auth", ctx->auth_time);
+    at = add_timing(list, at, "limit", ctx->limit_time);
+    at = add_timing(list, at, "upstream", ctx->upstream_time);
+    if (!ctx->streaming) {
+        at = add_timing(list, at, "total", t);
+    }
+    if (at > list) {
+        apr_table_merge(r->headers_out, "Server-Timing", list);
     }
 }
 
@@ -98,23 +133,8 @@ static apr_status_t headers_out_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     aigw_request_t *ctx = aigw_request_peek(f->r);
 
     if (ctx && !ctx->first_byte) {
-        request_rec *r = f->r;
-        const char *timing = NULL;
-        apr_interval_time_t t;
-
         ctx->first_byte = aigw_clock_now();
-        t = ctx->first_byte - ctx->began;
-        apr_table_setn(r->headers_out, "X-Process-Time",
-                       apr_psprintf(r->pool, "%" APR_INT64_T_FMT ".%04d", apr_time_sec(t), (int)(apr_time_usec(t) / 100)));
-        add_timing(&timing, r->pool, "auth", ctx->auth_time);
-        add_timing(&timing, r->pool, "limit", ctx->limit_time);
-        add_timing(&timing, r->pool, "upstream", ctx->upstream_time);
-        if (!ctx->streaming) {
-            add_timing(&timing, r->pool, "total", t);
-        }
-        if (timing) {
-            apr_table_mergen(r->headers_out, "Server-Timing", timing);
-        }
+        set_timing(f->r, ctx);
     }
     ap_remove_output_filter(f);
     return ap_pass_brigade(f->next, bb);

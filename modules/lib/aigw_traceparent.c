@@ -88,5 +88,15 @@ int aigw_traceparent_continue(aigw_traceparent_t *t, const char *header, const u
 
 char *aigw_traceparent_format(apr_pool_t *p, const aigw_traceparent_t *t)
 {
-    return apr_psprintf(p, "00-%s-%s-%02x", t->trace_id, t->span_id, t->flags);
+    char *field = apr_palloc(p, sizeof "00-" + 32 + 1 + 16 + 3), *at = field;
+
+    at = apr_cpystrn(at, "00-", 4);
+    at = apr_cpystrn(at, t->trace_id, 33);
+    *at++ = '-';
+    at = apr_cpystrn(at, t->span_id, 17);
+    *at++ = '-';
+    *at++ = hex[t->flags >> 4 & 15];
+    *at++ = hex[t->flags & 15];
+    *at = '\0';
+    return field;
 }
