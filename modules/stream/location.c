@@ -19,13 +19,29 @@ static apr_size_t matched(const core_dir_config *section, const char *uri)
     return len > 0 && !strncmp(section->d, uri, len) && (uri[len] == '/' || uri[len] == '\0') ? len : 0;
 }
 
-static int sets_handler(request_rec *r, const core_dir_config *section)
+/* What a section's SetHandler says; NULL: nothing. */
+static const char *handler_of(request_rec *r, const core_dir_config *section)
 {
     if (section->expr_handler) {
         const char *err = NULL, *handler = ap_expr_str_exec(r, section->expr_handler, &err);
-        return !err && handler && !strcmp(handler, r->handler);
+        return err ? NULL : handler;
     }
-    return section->handler && !strcmp(section->handler, r->handler);
+    return section->handler;
+}
+
+static int sets_handler(request_rec *r, const core_dir_config *section)
+{
+    const char *handler = handler_of(r, section);
+
+    return handler && !strcmp(handler, r->handler);
+}
+
+int aigw_location_is_endpoint(request_rec *r)
+{
+    const core_dir_config *merged = ap_get_core_module_config(r->per_dir_config);
+    const char *handler = merged ? handler_of(r, merged) : NULL;
+
+    return handler && !strncmp(handler, "aigw-", 5);
 }
 
 /* httpd tells a handler what it is mapped by nowhere: r->path_info depends on which folders happen to exist below DocumentRoot, and the merged configuration

@@ -9,4 +9,7 @@
  * a <LocationMatch>, an <If> or elsewhere. Thread: the owner of r. */
 const char *aigw_location_tail(request_rec *r);
 
+/* 1 if the sections that hold for r now give it to one of our handlers; before the handler is chosen, from translate_name on. */
+int aigw_location_is_endpoint(request_rec *r);
+
 #endif

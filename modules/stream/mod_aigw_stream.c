@@ -3,7 +3,6 @@
 #include "stream_conf.h"
 #include "location.h"
 
-#include <http_core.h>
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
@@ -32,12 +31,10 @@ static const aigw_dialect_t *dialect_of(const request_rec *r)
 }
 
 /* An endpoint is no file. Told that it is one, httpd's directory walk applies its sections (a Require in <Directory> keeps protecting what lies below it) without
- * asking the file system for each folder of the URL. */
-static int map_to_storage(request_rec *r)
+ * asking the file system for each folder of the URL. Said here, for in map_to_storage the <Location> is out of sight. */
+static int translate_name(request_rec *r)
 {
-    const core_dir_config *section = ap_get_core_module_config(r->per_dir_config);
-
-    if (r->finfo.filetype == APR_NOFILE && section && section->handler && !strncmp(section->handler, "aigw-", 5)) {
+    if (r->finfo.filetype == APR_NOFILE && aigw_location_is_endpoint(r)) {
         r->finfo.filetype = APR_REG;
     }
     return DECLINED;
@@ -91,7 +88,7 @@ static int find_core(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, ser
 static void register_hooks(apr_pool_t *p)
 {
     ap_hook_check_config(find_core, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_translate_name(translate_name, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_header_parser(aigw_stream_conf_deprecation, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(stream_handler, NULL, NULL, APR_HOOK_MIDDLE);
 }
