@@ -152,6 +152,9 @@ sub leave_free {
     return;
 }
 
+# Its private memory, in bytes, as RLIMIT_DATA counts it.
+sub data_size { my ($self, $pid) = @_; ($pid) = split m{/}, $pid; return (slurp("/proc/$pid/status") // '') =~ /^VmData:\s+(\d+)/m ? 1024 * $1 : 0 }
+
 # Seconds of processor time that a process has had, all threads together.
 sub cpu {
     my ($self, $pid) = @_;
