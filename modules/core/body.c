@@ -72,6 +72,11 @@ static const aigw_error_t *read_error(request_rec *r, apr_status_t rv)
                : aigw_error_make(r->pool, 400, "bad_request", NULL, "The request body could not be read to its end.");
 }
 
+static const aigw_error_t *no_memory(request_rec *r)
+{
+    return aigw_error_make(r->pool, 500, "internal_error", NULL, "The gateway is out of memory.");
+}
+
 static const aigw_error_t *too_large(request_rec *r, apr_off_t limit)
 {
     return aigw_error_make(r->pool, 413, "request_too_large", NULL,
@@ -128,7 +133,7 @@ const aigw_error_t *aigw_body_read(request_rec *r, apr_off_t limit, char **data,
         b.cap = (apr_size_t)(announced < TRUST_LENGTH ? announced : TRUST_LENGTH) + 1;
     }
     if (!(b.data = malloc(b.cap))) {
-        return aigw_error_make(r->pool, 500, "internal_error", NULL, "The gateway is out of memory.");
+        return no_memory(r);
     }
     apr_table_setn(r->notes, "aigw-errors", "1"); /* httpd itself answers a broken chunk: in our shape */
     bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
@@ -142,7 +147,7 @@ const aigw_error_t *aigw_body_read(request_rec *r, apr_off_t limit, char **data,
     apr_brigade_destroy(bb);
     if (!end) {
         free(b.data);
-        return rv == APR_ENOSPC ? too_large(r, limit) : read_error(r, rv);
+        return rv == APR_ENOSPC ? too_large(r, limit) : rv == APR_ENOMEM ? no_memory(r) : read_error(r, rv);
     }
     apr_table_setn(r->notes, "aigw-body-read", "1");
     b.data[b.len] = '\0';

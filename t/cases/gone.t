@@ -20,13 +20,13 @@ my @phases = (
     ['in a flood',             'endless',    1, 'event'],
 );
 my @ways = ('fin', 'rst', 'fin behind a pipelined request');
-plan tests => @where * (@phases * @ways * 3 + ($tls ? 4 : 0)) + @where * 9 + 1, need_module('mod_aigw');
+plan tests => @where * (@phases * @ways * 3 + ($tls ? 4 : 0)) + @where * 9 + @where * ($tls ? 2 : 1) * 2 + 1, need_module('mod_aigw');
 
 # A request that is under way; the client and its tag.
 sub open_request {
     my ($path, $model, $scenario, $stream, %o) = @_;
     my $tag = tag();
-    my $c = AIGW::Client->new(port => $o{port} || $port, tls => $o{tls});
+    my $c = AIGW::Client->new(port => $o{port} || $port, tls => $o{tls}, rcvbuf => $o{rcvbuf});
     $c->request(POST => "$path/v1/chat/completions", headers => { 'X-Request-ID' => $tag },
         json => { model => $model, scenario => $scenario, tag => $tag, stream => $stream ? \1 : \0, messages => [{ role => 'user', content => 'hello' }] });
     raw_wait('request', tag => $tag);
@@ -106,6 +106,21 @@ for my $path (@where) {
     # an error of a call that has a pool of its own: what is sent outlives it
     my $r = chat('raw-drain', 'x', port => $port, path => "$path/v1/chat/completions", stream => 1, more => { scenario => 'rate-limit' });
     is join(' ', $r->{status}, $r->header('Retry-After'), $r->json->{error}{code}), '429 7 rate_limit_exceeded', "$path drain: an upstream's error";
+}
+
+# Still there, but takes nothing: after Timeout (2 s there) it is given up. What it holds back does not hold the upstream for ever.
+{
+    my @deaf = map { my $path = $_; map {
+        my $over_tls = $_;
+        my $to = Apache::Test::vars($over_tls ? 'impatient_tls_port' : 'impatient_port');
+        my ($c, $tag) = open_request($path, 'raw', 'endless', 1, port => $to, tls => $over_tls, rcvbuf => 4096);
+        [$path . ($over_tls ? ' TLS' : ''), $c, $tag]
+    } 0 .. ($tls ? 1 : 0) } @where;
+    for my $deaf (@deaf) {
+        my ($name, undef, $tag) = @$deaf;
+        ok raw_wait('closed', tag => $tag, timeout => 40), "$name a client that takes nothing is given up";
+        is access_wait($tag)->{aborted}, 'X', '… and logged as aborted';
+    }
 }
 
 log_clean();

@@ -5,6 +5,7 @@ use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);
 use JSON::PP ();
 use AIGW::Client;
+use AIGW::Faults qw(faults);
 use AIGW::Log;
 use AIGW::Raw;
 
@@ -15,41 +16,9 @@ my $port  = Apache::Test::vars('port');
 my $json  = JSON::PP->new->allow_nonref;
 my $parks = Apache::Test::have_module('mpm_event');
 my @where = ('', '/block');
-my ($timeout, $reset, $invalid) = qw(upstream_timeout upstream_reset upstream_invalid_response);
+my $timeout = 'upstream_timeout';
 
-# scenario, location, events of a stream before it fails (undef: it does not begin) and the code, the code of a whole answer, the same for dialects that
-# tell the text alone: { tokens => before it fails }
-my @faults = (
-    ['silent',            '/t/first',     undef, $timeout, $timeout, { tokens => undef }],
-    ['silent',            '/t/total',     undef, $timeout, $timeout],
-    ['stall:0',           '/t/idle',      undef, $timeout, $timeout],
-    ['stall:3',           '/t/idle',      3,     $timeout, $timeout, { tokens => 2 }],
-    ['stall:3',           '/t/total',     3,     $timeout, $timeout],
-    ['reset-before',      '',             undef, $reset,   $reset,   { tokens => undef }],
-    ['close-before',      '',             undef, $reset,   $reset,   { tokens => undef }],
-    ['reset-mid-event:0', '',             undef, $reset,   $reset],
-    ['reset-mid-event:1', '',             1,     $reset,   $reset],
-    ['reset-mid-event',   '',             3,     $reset,   $reset,   { tokens => 2 }],
-    ['close-mid-event:0', '',             undef, $reset,   $reset],
-    ['close-mid-event',   '',             3,     $reset,   $reset,   { tokens => 2 }],
-    ['cut:0',             '',             undef, $reset,   $invalid],
-    ['cut:2',             '',             2,     $reset,   $invalid],
-    ['cut',               '',             2,     $reset,   $invalid, { tokens => 1 }],
-    ['garbage',           '',             undef, $invalid, $invalid, { tokens => undef }],
-    ['garbage-json',      '',             undef, $invalid, $invalid, { tokens => undef }],
-    ['html',              '',             undef, $invalid, $invalid, { tokens => undef }],
-    ['bad-chunk',         '',             2,     $invalid, $invalid, { tokens => 1 }],
-    ['short-chunk',       '',             2,     $reset,   $reset],
-    ['big-header',        '',             undef, $invalid, $invalid],
-    ['many-headers',      '',             undef, $invalid, $invalid],
-    ['huge-event:1',      '',             1,     $invalid, undef],
-    ['huge-event:1',      '/t/maxanswer', 1,     $invalid, $invalid],
-    ['pad:4000:3',        '/t/maxevent',  1,     $invalid, undef],
-    ['body-on-204',       '',             undef, $invalid, $invalid],
-    ['error-event:0',     '',             undef, 'upstream_code', 'upstream_code'],
-    ['error-event:3',     '',             3,     'upstream_code', 'upstream_code'],
-    ['error-event',       '',             3,     'upstream_code', 'upstream_code', { tokens => 2 }],
-);
+my @faults = faults();
 my @simple = grep { $_->[5] } @faults;
 
 my $plan = 0;

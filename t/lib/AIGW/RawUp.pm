@@ -38,6 +38,12 @@ sub new {
     # bound but not listening: nobody else gets it, and a connection is refused
     $self->{dead} = IO::Socket::INET->new(@local, LocalPort => 0, Type => SOCK_STREAM) or die "rawup: no dead port: $@\n";
     my @listeners = ($self->{listener});
+    if (defined $o{tls} && eval { require IO::Socket::SSL }) {
+        $self->{tls_listener} = IO::Socket::INET->new(@local, LocalPort => 0, Listen => 1024, Blocking => 0) or die "rawup: no TLS port: $@\n";
+        $self->{tls_context} = IO::Socket::SSL::SSL_Context->new(SSL_server => 1, SSL_cert_file => "$o{tls}/server.pem", SSL_key_file => "$o{tls}/server.key")
+            or die "rawup: TLS: $IO::Socket::SSL::SSL_ERROR\n";
+        push @listeners, $self->{tls_listener};
+    }
     if (defined $o{unix}) {
         unlink $o{unix};
         $self->{unix_listener} = IO::Socket::UNIX->new(Local => $o{unix}, Listen => 1024, Blocking => 0) or die "rawup: $o{unix}: $!\n";
@@ -50,6 +56,7 @@ sub new {
 }
 
 sub port      { return $_[0]{listener}->sockport }
+sub tls_port  { my ($self) = @_; return $self->{tls_listener} ? $self->{tls_listener}->sockport : 0 }
 sub dead_port { return $_[0]{dead}->sockport }
 sub cleanup   { my ($self) = @_; unlink $self->{unix} if defined $self->{unix}; return }
 
@@ -60,7 +67,7 @@ sub run {
         my ($next) = sort { $a <=> $b } map { $_->{wake} // () } values %{ $self->{conns} }, @{ $self->{waiters} };
         my $timeout = defined $next ? $next - $now : 60;
         $self->{poll}->poll($timeout > 0 ? $timeout : 0);
-        $self->accept_all($_) for grep { $_ && $self->{poll}->events($_) } $self->{listener}, $self->{unix_listener};
+        $self->accept_all($_) for grep { $_ && $self->{poll}->events($_) } @$self{qw(listener tls_listener unix_listener)};
         if ($self->{lifeline} && $self->{poll}->events(\*STDIN)) {
             return $self->cleanup unless sysread STDIN, my $ignored, 4096;
         }
@@ -75,10 +82,13 @@ sub accept_all {
     my ($self, $listener) = @_;
     while (my $fh = $listener->accept) {
         $fh->blocking(0);
-        setsockopt $fh, IPPROTO_TCP, TCP_NODELAY, 1 if $listener == $self->{listener};
+        my $unix = $listener == ($self->{unix_listener} // 0);
+        my $tls  = $listener == ($self->{tls_listener} // 0);
+        setsockopt $fh, IPPROTO_TCP, TCP_NODELAY, 1 unless $unix;
+        IO::Socket::SSL->start_SSL($fh, SSL_server => 1, SSL_startHandshake => 0, SSL_reuse_ctx => $self->{tls_context}) if $tls;
         my $id = ++$self->{serial};
         $self->{conns}{$id} = { id => $id, fh => $fh, in => '', out => '', read => 0, written => 0, count => 0,
-            opened => Time::HiRes::time(), unix => $listener == $self->{listener} ? JSON::PP::false : JSON::PP::true };
+            opened => Time::HiRes::time(), unix => $unix ? JSON::PP::true : JSON::PP::false, tls => $tls, handshake => $tls };
         $self->{poll}->mask($fh => POLLIN);
     }
     return;
@@ -88,6 +98,7 @@ sub accept_all {
 sub serve {
     my ($self, $c) = @_;
     my $ready = $self->{poll}->events($c->{fh});
+    return $self->shake_hands($c) if $c->{handshake} && $ready;
     if ($ready & (POLLIN | POLLHUP | POLLERR)) { $self->take($c) }
     return if $c->{gone};
     if ($ready & POLLOUT) { $self->flush($c) }
@@ -97,11 +108,25 @@ sub serve {
     return;
 }
 
+sub shake_hands {
+    my ($self, $c) = @_;
+    if ($c->{fh}->accept_SSL) {
+        delete $c->{handshake};
+        $self->{poll}->mask($c->{fh} => POLLIN);
+        return $c->{fh}->pending ? $self->take($c) : undef;
+    }
+    my $error = $IO::Socket::SSL::SSL_ERROR;
+    return $self->closed($c, 'peer', 'fin') unless $error == IO::Socket::SSL::SSL_WANT_READ() || $error == IO::Socket::SSL::SSL_WANT_WRITE();
+    return $self->{poll}->mask($c->{fh} => $error == IO::Socket::SSL::SSL_WANT_READ() ? POLLIN : POLLOUT);
+}
+
 # ------------------------------------------------------------------ in
 
 sub take {
     my ($self, $c) = @_;
-    my $got = sysread $c->{fh}, $c->{in}, 262_144, length $c->{in};
+    my $got = $c->{fh}->sysread($c->{in}, 262_144, length $c->{in});
+    # what TLS has decrypted is not seen by poll
+    while ($got && $c->{tls} && $c->{fh}->pending) { $c->{fh}->sysread($c->{in}, 262_144, length $c->{in}) or last }
     if (!defined $got) {
         return if $! == EAGAIN || $! == EWOULDBLOCK || $! == EINTR;
         return $self->closed($c, 'peer', 'rst');
@@ -242,7 +267,7 @@ sub go_on {
 sub flush {
     my ($self, $c) = @_;
     while (length $c->{out}) {
-        my $sent = syswrite $c->{fh}, $c->{out}, 65_536;
+        my $sent = $c->{fh}->syswrite($c->{out}, 65_536);
         if (!defined $sent) {
             if ($! == EAGAIN || $! == EWOULDBLOCK || $! == EINTR) {
                 $self->event('blocked', $c) unless $c->{control} || $c->{blocked};
@@ -280,7 +305,7 @@ sub closed {
     my ($self, $c, $by, $how) = @_;
     $c->{gone} = 1;
     $self->{poll}->remove($c->{fh});
-    close $c->{fh};
+    $c->{fh}->close($c->{tls} ? (SSL_no_shutdown => $how eq 'rst') : ());
     delete $self->{conns}{ $c->{id} };
     return if $c->{control};
     $self->event('accepted', $c, $c->{opened}) unless $c->{last};
@@ -306,7 +331,7 @@ sub is_of { my ($tag, $ids) = @_; return !defined $tag || grep { $_ eq $tag } @$
 
 sub connection_record {
     my ($c) = @_;
-    return { (map { $_ => $c->{$_} } qw(id opened closed by how written read unix)), requests => $c->{count}, ids => ids($c->{last}),
+    return { (map { $_ => $c->{$_} } qw(id opened closed by how written read unix tls)), requests => $c->{count}, ids => ids($c->{last}),
         reset_on_reuse => $c->{reset_on_reuse_hit} };
 }
 

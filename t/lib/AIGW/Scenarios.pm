@@ -324,6 +324,13 @@ my $slow_down = error_json('upstream says slow down', 'requests', 'rate_limit_ex
     'garbage-json' => $plain->(200, 'application/json', '{"id":"chatcmpl-raw","choices":[{"index":0,"mess'),
     html => $plain->(200, 'text/html; charset=utf-8', "<!doctype html>\n<title>Welcome</title>\n<p>It works!\n"),
     'bad-chunk' => sub { my ($q) = @_; return bad_chunk($q, "zz\r\ndata: {}\r\n", { stall => 1 }) },
+    # chunk-size:TEXT in the place of a size; chunk-end: bytes where a chunk should end
+    'chunk-size' => sub { my ($q) = @_; return bad_chunk($q, arg($q, 0, '-1') . "\r\ndata: {}\r\n", { stall => 1 }) },
+    'chunk-end' => sub { my ($q) = @_; return bad_chunk($q, "2\r\n\n\nX\r\n", { stall => 1 }) },
+    # one after the other, for ever; another protocol; a first line without an end
+    'interim-only' => sub { my $more; $more = sub { return ("HTTP/1.1 100 Continue\r\n\r\n", { wait => 0.05 }, $more) }; return $more },
+    switch => sub { return ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", { stall => 1 }) },
+    'status-line' => sub { return ('HTTP/1.1 200 ' . 'x' x 100_000, { stall => 1 }) },
     'short-chunk' => sub { my ($q) = @_; return bad_chunk($q, "100\r\ndata: {", { close => 'fin' }) },
     'big-header' => sub { my ($q) = @_; return with_fields($q, 'X-Big: ' . 'x' x 100_000) },
     'many-headers' => sub { my ($q) = @_; return with_fields($q, map { "X-Number-$_: $_" } 1 .. 5000) },

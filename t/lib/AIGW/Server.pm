@@ -3,7 +3,8 @@ package AIGW::Server;
 #
 #   my $s = AIGW::Server->new(conf => "...", mpm => 'event');   # conf comes behind the modules, a port and the log files
 #   $s->{port}; $s->signal('USR1'); $s->children; $s->wait_gone(@children); $s->stop; $s->log
-# Further: tls => 1 makes a second port, {tls_port}, with everything that the first has; env => { NAME => value } is httpd's environment.
+# Further: tls => 1 makes a second port, {tls_port}, with everything that the first has; env => { NAME => value } is httpd's environment,
+# limits => ['--nofile=90:90'] are options of prlimit(1) for it.
 #
 # What runs out: limit(nofile => N, $pid), descriptors($pid), leave_free(K, @pids) (so many descriptors), cpu($pid) (seconds).
 #
@@ -33,6 +34,7 @@ sub new {
         . "$modules\n$self->{user}Listen 127.0.0.1:$self->{port}\nErrorLog $self->{dir}/error_log\nLogLevel info\nTypesConfig /dev/null\n"
         . "LogFormat \"id=%{AIGW_REQUEST_ID}e status=%>s error=%{AIGW_ERROR}e aborted=%X\" t\nCustomLog $self->{dir}/access_log t\n";
     $self->{env} = $o{env} || {};
+    $self->{limits} = $o{limits} || [];
     if ($o{tls}) {
         $self->{tls_port} = free_port();
         $self->{head} .= "Listen 127.0.0.1:$self->{tls_port}\n<VirtualHost 127.0.0.1:$self->{tls_port}>\nSSLEngine on\n"
@@ -54,7 +56,7 @@ sub start {
         open STDOUT, '>>', "$self->{dir}/start";
         open STDERR, '>&', \*STDOUT;
         @ENV{ keys %{ $self->{env} } } = values %{ $self->{env} };
-        exec $self->{httpd}, '-d', "$self->{dir}", '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND' or POSIX::_exit(127);
+        exec((@{ $self->{limits} } ? ('prlimit', @{ $self->{limits} }) : ()), $self->{httpd}, '-d', "$self->{dir}", '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND') or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
     for (my $until = time + START; !IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}); sleep 0.02) {
@@ -114,16 +116,29 @@ sub resume { my ($self, @who) = @_; return kill CONT => map { (split m{/})[0] } 
 
 # ------------------------------------------------------------------ limits (pid may be what children() gave: PID/…)
 
-# The soft limit of a running process; not even root's prlimit can be asked for more than the hard one.
+# The soft limit of a running process. Set as its own user: root needs a capability for that which containers do not give.
 sub limit {
     my ($self, $what, $value, $pid) = @_;
     ($pid) = split m{/}, $pid;
-    system('prlimit', '--pid', $pid, "--$what=$value:") == 0 or die "prlimit --pid $pid --$what=$value: failed\n";
+    my ($user, $group) = (stat "/proc/$pid")[4, 5];
+    system($> ? () : ('setpriv', "--reuid=$user", "--regid=$group", '--clear-groups'), 'prlimit', '--pid', $pid, "--$what=$value:") == 0 or die "prlimit --pid $pid --$what=$value: failed\n";
     return;
 }
 
 # The numbers of its open descriptors.
 sub descriptors { my ($self, $pid) = @_; ($pid) = split m{/}, $pid; return map { m{(\d+)\z} } glob "/proc/$pid/fd/*" }
+
+# Waits until the children have so many TCP connections, of clients and to upstreams: whatever was open before is closed then.
+sub settle {
+    my ($self, $connections) = @_;
+    $self->wait_for("$connections connections", 20, sub {
+        my %open = map { m{^\[?socket:\[(\d+)\]} ? ($1 => 1) : () } map { readlink // '' } map { glob "/proc/@{[m{(\d+)}]}/fd/*" } $self->children;
+        # state 0A listens; the inode is the tenth column
+        my @all = map { [split] } split /\n/, slurp('/proc/net/tcp') // '';
+        $connections == grep { @$_ > 9 && $_->[3] ne '0A' && $open{ $_->[9] } } @all;
+    });
+    return;
+}
 
 # From now on each of these processes can open this many more.
 sub leave_free {
@@ -136,6 +151,9 @@ sub leave_free {
     }
     return;
 }
+
+# Its private memory, in bytes, as RLIMIT_DATA counts it.
+sub data_size { my ($self, $pid) = @_; ($pid) = split m{/}, $pid; return (slurp("/proc/$pid/status") // '') =~ /^VmData:\s+(\d+)/m ? 1024 * $1 : 0 }
 
 # Seconds of processor time that a process has had, all threads together.
 sub cpu {

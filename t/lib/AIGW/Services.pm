@@ -146,7 +146,7 @@ sub start_raw {
     my @lifeline = $self->{lifeline} ? '--lifeline' : ();
     pipe my $stdin, $self->{lifeline_end} or die "pipe: $!\n";
     pipe my $says, my $stdout or die "pipe: $!\n";
-    $self->{run}{raw} = spawn($log, $stdin, $stdout, $^X, "$self->{src}/tools/rawup.pl", '--unix', $socket, @lifeline);
+    $self->{run}{raw} = spawn($log, $stdin, $stdout, $^X, "$self->{src}/tools/rawup.pl", '--unix', $socket, '--tls', $self->{vars}{tls_dir}, @lifeline);
     close $stdout;
     my $said = '';
     my $select = IO::Select->new($says);
@@ -156,7 +156,9 @@ sub start_raw {
     }
     $self->{vars}{raw_unix} = $socket;
     ($self->{vars}{raw_port})  = $said =~ /^port (\d+)$/m;
+    ($self->{vars}{raw_tls_port}) = $said =~ /^tls (\d+)$/m;
     ($self->{vars}{dead_port}) = $said =~ /^dead (\d+)$/m;
+    $self->{vars}{raw_tls_port} ||= $self->{vars}{dead_port};
     return;
 }
 

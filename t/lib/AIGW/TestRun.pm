@@ -5,6 +5,7 @@ package AIGW::TestRun;
 # conf/*.conf.in and tests need to know of them are variables of Apache::Test, @raw_port@ in a .conf.in and
 # Apache::Test::vars('raw_port') in a test:
 #   raw_port raw_unix      the raw upstream (t/tools/rawup.pl): TCP port, path of its Unix socket
+#   raw_tls_port           the raw upstream over TLS, as "localhost"; refuses where perl has no IO::Socket::SSL
 #   dead_port              a port of 127.0.0.1 that refuses connections
 #   upstream_port upstream_tls_port upstream_badname_port    the upstream httpd: plain, https as "localhost", https as somebody else
 #   upstream_error_log     its error log (AIGW::Log looks after it)
@@ -112,7 +113,7 @@ sub interrupted {
 
 sub environment {
     my ($vars) = @_;
-    $ENV{"AIGW_\U$_"} = $vars->{$_} for qw(raw_port upstream_port upstream_error_log);
+    $ENV{"AIGW_\U$_"} = $vars->{$_} for qw(raw_port raw_tls_port upstream_port upstream_error_log);
     $ENV{AIGW_TEST_CA} = "$vars->{tls_dir}/ca.pem";
     return;
 }
