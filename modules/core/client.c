@@ -47,11 +47,23 @@ static ap_filter_t *own_filter(conn_rec *c)
     return f;
 }
 
+/* Core's filter writes to the park's socket, which it asks for its time-out and gives it back: 0, for -1 would switch O_NONBLOCK around each write. Set only when core is needed. */
+static void never_wait(conn_rec *c)
+{
+    core_net_rec *net = aigw_client_core_filter(c)->ctx;
+    apr_interval_time_t t = 0;
+
+    if (apr_socket_timeout_get(net->client_socket, &t) == APR_SUCCESS && t) {
+        apr_socket_timeout_set(net->client_socket, 0);
+    }
+}
+
 /* What the event MPM itself does in CONN_STATE_WRITE_COMPLETION: a NULL brigade is a nonblocking write of what is set aside. */
 static apr_status_t core_write(conn_rec *c)
 {
     ap_filter_t *f = aigw_client_core_filter(c);
 
+    never_wait(c);
     return f->frec->filter_func.out_func(f, NULL);
 }
 
@@ -131,6 +143,9 @@ static apr_status_t pass_pieces(ap_filter_t *f, apr_bucket_brigade *bb)
     conn_rec *c = f->c;
     apr_status_t rv = APR_SUCCESS;
 
+    if (!APR_BRIGADE_EMPTY(bb)) {
+        never_wait(c);
+    }
     while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(bb) && !c->data_in_output_filters) {
         apr_bucket *rest;
 

@@ -45,6 +45,7 @@ typedef struct park_t {
     int event_fd;
     apr_os_sock_t client_fd;
     apr_socket_t *mpm_socket; /* the connection's own, which the MPM polls */
+    apr_socket_t *io;         /* the client's descriptor while mpm_socket has the eventfd; made for the first stream */
     apr_interval_time_t kick_every;
     /* no bit-fields: threads that hold the lock and threads that need not write different ones */
     int inner;             /* inside our nested ap_run_process_connection(). The connection's worker only */
@@ -157,14 +158,12 @@ static void put_away(park_t *park)
 {
     conn_rec *c = park->c;
     core_net_rec *net = aigw_client_core_filter(c)->ctx;
-    apr_socket_t *io = NULL;
 
     park->mpm_socket = ap_get_conn_socket(c);
     apr_os_sock_get(&park->client_fd, park->mpm_socket);
-    /* made from NULL it registers no cleanup: mpm_socket owns the descriptor. Time-out 0, for -1 would switch O_NONBLOCK around each write */
-    apr_os_sock_put(&io, &park->client_fd, park->r->pool);
-    apr_socket_timeout_set(io, 0);
-    net->client_socket = io;
+    /* made from NULL it registers no cleanup: mpm_socket owns the descriptor. client.c sets its time-out before core writes to it */
+    apr_os_sock_put(&park->io, &park->client_fd, c->pool);
+    net->client_socket = park->io;
     apr_os_sock_put(&park->mpm_socket, &park->event_fd, c->pool);
     park->nonblocking = 1;
     park->parked = 1;
@@ -334,6 +333,7 @@ static int process_connection(conn_rec *c)
             aigw_call_t *call = park->call;
 
             close(park->event_fd);
+            park->event_fd = -1;
             park->r = NULL;
             park->call = NULL;
             aigw_engine_client_gone(call, aigw_clock_now());
@@ -364,15 +364,17 @@ static void suspend_connection(conn_rec *c, request_rec *r)
     park_t *park = c->master ? NULL : park_of(c);
 
     if (park && park->locked) {
-        int first = !park->published && park->call;
-        aigw_drive_t *d = first ? &park->call->engine->drive : NULL;
+        aigw_drive_t *d = !park->published && park->call ? &park->call->engine->drive : NULL;
 
         park->published = 1;
         park->locked = 0;
-        if (first && !aigw_reactor_add(d)) {
-            refuse(park);
-        }
+        /* unlocked first: the reactor is awake before add() is back. Until then nobody else knows the drive, and the MPM polls only after this hook */
         apr_thread_mutex_unlock(park->lock);
+        if (d && !aigw_reactor_add(d)) {
+            apr_thread_mutex_lock(park->lock);
+            refuse(park);
+            apr_thread_mutex_unlock(park->lock);
+        }
     }
 }
 

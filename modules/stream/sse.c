@@ -35,27 +35,45 @@ static void commit(aigw_sseout_t *out, request_rec *r)
     apr_table_setn(r->subprocess_env, "no-brotli", "1");
 }
 
-/* What is pending, in one brigade. Its bucket is transient: a filter that keeps it sets it aside, one that writes it at once saves the copy. */
+/* bb to f; an error, too, where the client turned out to be gone. */
+static apr_status_t pass_on(ap_filter_t *f, apr_bucket_brigade *bb, const conn_rec *c)
+{
+    apr_status_t rv = ap_pass_brigade(f, bb);
+
+    apr_brigade_cleanup(bb);
+    return rv != APR_SUCCESS || c->aborted ? APR_ECONNABORTED : APR_SUCCESS;
+}
+
+/* What is pending, in one brigade. Its bucket is transient: a filter that keeps it sets it aside, one that writes it at once saves the copy.
+ * With the last event goes the chunk that ends the response: one piece instead of two, and no client waits for a worker to see the end. */
 static apr_status_t pass(aigw_sseout_t *out, request_rec *r, int flush)
 {
-    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
-    apr_status_t rv;
+    conn_rec *c = r->connection;
+    ap_filter_t *f = r->output_filters;
+    apr_status_t rv = APR_SUCCESS;
 
-    if (r->connection->aborted) {
+    if (c->aborted) {
         aigw_buffer_clear(&out->pending, 0);
         return APR_ECONNABORTED;
     }
     if (!out->bb) {
-        out->bb = apr_brigade_create(r->pool, alloc);
+        out->bb = apr_brigade_create(r->pool, c->bucket_alloc);
     }
-    APR_BRIGADE_INSERT_TAIL(out->bb, apr_bucket_transient_create(out->pending.data, out->pending.len, alloc));
-    if (flush) {
-        APR_BRIGADE_INSERT_TAIL(out->bb, apr_bucket_flush_create(alloc));
+    APR_BRIGADE_INSERT_TAIL(out->bb, apr_bucket_transient_create(out->pending.data, out->pending.len, c->bucket_alloc));
+    if (out->finished) {
+        APR_BRIGADE_INSERT_TAIL(out->bb, apr_bucket_eos_create(c->bucket_alloc));
+        rv = pass_on(f, out->bb, c);
+        f = c->output_filters; /* behind its EOS the request's own filters take nothing */
     }
-    rv = ap_pass_brigade(r->output_filters, out->bb);
-    apr_brigade_cleanup(out->bb);
+    else if (!flush) {
+        rv = pass_on(f, out->bb, c);
+    }
+    if (rv == APR_SUCCESS && flush) {
+        APR_BRIGADE_INSERT_TAIL(out->bb, apr_bucket_flush_create(c->bucket_alloc));
+        rv = pass_on(f, out->bb, c);
+    }
     aigw_buffer_clear(&out->pending, KEEP);
-    return rv != APR_SUCCESS || r->connection->aborted ? APR_ECONNABORTED : APR_SUCCESS;
+    return rv;
 }
 
 /* 1 if there is still somebody to write to and something to say. */
