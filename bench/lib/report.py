@@ -52,7 +52,7 @@ def _line(cells):
 
 
 def _factor(value):
-    return "–" if value is None else f"{value:.2f}"
+    return f"{value:.2f}" if value else "–"
 
 
 def markdown(results):
@@ -62,12 +62,12 @@ def markdown(results):
     lines = [_line(["work", "number", *names, *(f"gateway / {o}" for o in with_ratios)]),
              _line(["---", "---", *["---:"] * (len(names) + len(with_ratios))])]
     for row in results.rows:
-        title = row.title if not results.about["quick"] else f"{row.title} (quick: {', '.join(map(str, row.sizes[True]))})"
+        title = row.title(results.about["quick"])
         for metric in row.metrics:
             if all(results.median(row, n, metric.key) is None for n in names):
                 continue
             lines.append(_line([title, metric.title, *(metric.text(results.median(row, n, metric.key)) for n in names),
-                                *(_factor(results.ratio(row, "gateway", o, metric.key)) for o in with_ratios)]))
+                                *(_factor(metric.compared and results.ratio(row, "gateway", o, metric.key)) for o in with_ratios)]))
             title = ""
     text = ["# bench/run", "", *(f"* {key}: {value}" for key, value in results.about.items() if key != "quick"), "",
             "Medians of the rounds. A ratio is the median of the ratios of each round.", "", *lines, ""]
@@ -77,7 +77,7 @@ def markdown(results):
             for target in row.targets:
                 value, verdict = results.verdict(row, target)
                 goal = "" if target.goal is None else f" (goal {target.goal:g})"
-                text.append(_line([row.title, target.text + goal, "–" if value is None else f"{value:.2f}" if target.of else f"{value:.4g}", verdict]))
+                text.append(_line([row.title(results.about["quick"]), target.text + goal, "–" if value is None else f"{value:.2f}" if target.of else f"{value:.4g}", verdict]))
         text.append("")
     if results.errors:
         text += ["What failed:", "", *(f"* {row}, {server}: {error}" for row, server, error in results.errors), ""]
@@ -88,7 +88,7 @@ def as_json(results):
     rows = {}
     for row in results.rows:
         rows[row.name] = {
-            "title": row.title, "size": row.sizes[results.about["quick"]],
+            "title": row.title(results.about["quick"]), "size": row.sizes[results.about["quick"]],
             "rounds": results.rounds[row.name],
             "median": {s.name: {m.key: results.median(row, s.name, m.key) for m in row.metrics} for s in results.servers},
             "targets": [{"text": t.text, "reached": results.verdict(row, t)[0], "verdict": results.verdict(row, t)[1]} for t in row.targets]}

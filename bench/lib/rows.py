@@ -1,6 +1,7 @@
 """The rows of the comparison: what is done, which numbers come of it, what the gateway must reach."""
 import time
 
+from . import process
 from .servers import Shape
 from .session import Session
 
@@ -8,10 +9,11 @@ MB = 1024
 
 
 class Metric:
-    """A number of a row. digits: after the point."""
+    """A number of a row. digits: after the point; short: its name on the terminal while it runs, None: not shown there; compared: a ratio of two makes
+    sense."""
 
-    def __init__(self, key, title, digits=1):
-        self.key, self.title, self.digits = key, title, digits
+    def __init__(self, key, title, digits=1, short=None, compared=True):
+        self.key, self.title, self.digits, self.short, self.compared = key, title, digits, short, compared
 
     def text(self, value):
         return "–" if value is None else f"{value:,.{self.digits}f}"
@@ -28,9 +30,12 @@ class Target:
 
 
 class Row:
-    """A row. name, title, metrics, targets and sizes are set by the subclasses; sizes[True] are those of --quick."""
+    """A row. name, heading, metrics, targets and sizes are set by the subclasses; sizes[True] are those of --quick, and the heading names them."""
     without = ()    # servers that have no part in it
     tls = False
+
+    def title(self, quick):
+        return self.heading.format(*self.sizes[quick])
 
     def measure(self, server, folder, size):
         raise NotImplementedError
@@ -56,10 +61,12 @@ def _stream_numbers(said, used, direct):
 
 class Streams(Row):
     """Many streams at a reader's pace, each once."""
-    metrics = [Metric("lost", "streams lost", 0), Metric("cpu_per_m", "CPU s per million tokens"), Metric("added_p50", "added per token p50, ms", 2),
-               Metric("added_p99", "added per token p99, ms", 2), Metric("steady_p99", "… while all are open, ms", 2),
-               Metric("ttft_p50", "first event p50, ms", 2), Metric("ttft_p99", "first event p99, ms", 1), Metric("threads", "threads", 0),
-               Metric("memory_mb", "memory (PSS), MB", 0), Metric("late_p99", "model server late p99, ms", 1)]
+    heading = "{0:,} streams × {2} tokens/s"
+    metrics = [Metric("lost", "streams lost", 0, "lost", False), Metric("cpu_per_m", "CPU s per million tokens", 1, "CPU s/M"),
+               Metric("added_p50", "added per token p50, ms", 2, "added ms p50"), Metric("added_p99", "added per token p99, ms", 2, "p99"),
+               Metric("steady_p99", "… p99 while all are open, ms", 2), Metric("ttft_p50", "first event p50, ms", 2),
+               Metric("ttft_p99", "first event p99, ms", 1, "first event ms p99"), Metric("threads", "threads", 0, "threads", False),
+               Metric("memory_mb", "memory (PSS), MB", 0, "MB"), Metric("late_p99", "model server late p99, ms", 1, None, False)]
 
     def measure(self, server, folder, size):
         n, tokens, rate, ramp = size
@@ -72,14 +79,14 @@ class Streams(Row):
 
 
 class Streams5000(Streams):
-    name, title = "streams5000", "5,000 streams × 10 tokens/s"
+    name = "streams5000"
     sizes = {False: (5000, 200, 10, 1000), True: (500, 40, 10, 500)}
     targets = [Target("lost", "loses none", 0), Target("cpu_per_m", "CPU ≤ 1.25 × nginx's", 1.25, "nginx", goal=1),
                Target("added_p99", "p99 added ≤ 1.5 × nginx's", 1.5, "nginx"), Target("threads", "under 40 threads", 39)]
 
 
 class Streams9500(Streams):
-    name, title = "streams9500", "9,500 streams × 10 tokens/s"
+    name = "streams9500"
     sizes = {False: (9500, 100, 10, 1000), True: (1000, 30, 10, 500)}
     targets = [Target("lost", "all complete", 0)]
 
@@ -87,9 +94,9 @@ class Streams9500(Streams):
 class Memory(Row):
     """What one more open stream costs a server that has been at work."""
     without = ("direct",)
-    name, title = "memory", "memory per open stream"
+    name, heading = "memory", "memory per open stream, at {0:,}"
     sizes = {False: (2000, 10), True: (300, 10)}
-    metrics = [Metric("pss_kb", "KB (PSS)"), Metric("rss_kb", "KB (RSS)"), Metric("base_mb", "before, MB", 0)]
+    metrics = [Metric("pss_kb", "KB (PSS)", 1, "KB"), Metric("rss_kb", "KB (RSS)"), Metric("base_mb", "before, MB", 0, "before MB", False)]
     targets = [Target("pss_kb", "at most 40 KB", 40, goal=25)]
 
     def measure(self, server, folder, size):
@@ -110,13 +117,12 @@ class Memory(Row):
 
 
 class MemoryTLS(Memory):
-    name, title = "memory-tls", "memory per open stream, TLS"
+    name, heading = "memory-tls", "memory per open stream, TLS, at {0:,}"
     tls = True
     targets = [Target("pss_kb", "at most 75 KB", 75, goal=60)]
 
 
 def _memory(pid):
-    from . import process
     return process.pss_kb(pid), process.rss_kb(pid)
 
 
@@ -135,26 +141,28 @@ class Requests(Row):
 
 
 class Requests1(Requests):
-    name, title = "json1", "JSON, 1 connection"
+    name, heading = "json1", "JSON, 1 connection"
     sizes = {False: (1, 5), True: (.5, 1.5)}
-    metrics = [Metric("added_p50", "added p50, µs"), Metric("p50", "p50, µs"), Metric("p99", "p99, µs"), Metric("cpu_us", "CPU per request, µs")]
+    metrics = [Metric("added_p50", "added p50, µs"), Metric("p50", "p50, µs", 1, "µs p50"), Metric("p99", "p99, µs", 1, "p99"),
+               Metric("cpu_us", "CPU per request, µs", 1, "CPU µs")]
     targets = [Target("lost", "loses none", 0), Target("added_p50", "added p50 ≤ mod_proxy's", 1, "mod_proxy")]
 
 
 class Requests64(Requests):
-    name, title, connections = "json64", "JSON, 64 connections", 64
+    name, heading, connections = "json64", "JSON, 64 connections", 64
     sizes = {False: (1, 5), True: (.5, 1.5)}
-    metrics = [Metric("requests_per_s", "requests/s", 0), Metric("p50", "p50, µs", 0), Metric("p99", "p99, µs", 0),
-               Metric("cpu_us", "CPU per request, µs")]
+    metrics = [Metric("requests_per_s", "requests/s", 0, "requests/s"), Metric("p50", "p50, µs", 0, "µs p50"), Metric("p99", "p99, µs", 0, "p99"),
+               Metric("cpu_us", "CPU per request, µs", 1, "CPU µs")]
     targets = [Target("lost", "loses none", 0), Target("requests_per_s", "≥ mod_proxy's", 1, "mod_proxy", at_least=True)]
 
 
 class Pace64(Row):
     """Streams whose model server waits for nobody: what one token costs when there is no time to sleep in between."""
-    name, title = "pace64", "64 streams × 100 tokens at full pace"
+    name, heading = "pace64", "64 streams × 100 tokens at full pace"
     sizes = {False: (1, 5), True: (.5, 1.5)}
-    metrics = [Metric("lost", "streams lost", 0), Metric("cpu_per_m", "CPU s per million tokens"), Metric("tokens_per_s", "tokens/s", 0),
-               Metric("ttft_p50", "first event p50, ms", 2), Metric("ttft_p99", "first event p99, ms", 2)]
+    metrics = [Metric("lost", "streams lost", 0, "lost", False), Metric("cpu_per_m", "CPU s per million tokens", 1, "CPU s/M"),
+               Metric("tokens_per_s", "tokens/s", 0, "tokens/s"), Metric("ttft_p50", "first event p50, ms", 2, "first event ms p50"),
+               Metric("ttft_p99", "first event p99, ms", 2, "p99")]
     targets = [Target("lost", "loses none", 0), Target("cpu_per_m", "CPU ≤ nginx's", 1, "nginx"),
                Target("ttft_p99", "first event p99 ≤ 1.2 × nginx's", 1.2, "nginx")]
 
@@ -167,11 +175,11 @@ class Pace64(Row):
 
 class Leave(Row):
     """A client hangs up: how long until the model server sees its connection closed."""
-    name, title = "leave", "a client leaves, at 5,000 streams"
+    name, heading = "leave", "a client leaves, at {0:,} streams"
     phases = ("before_head", "before_token", "mid_stream")
     sizes = {False: (5000, 50, 1000), True: (500, 10, 500)}
-    metrics = [Metric("worst", "slowest of all, ms"), Metric("unseen", "not seen within 5 s", 0)] + \
-              [Metric(f"{phase}_{q}", f"{phase.replace('_', ' ')} {title}, ms", 2) for phase in phases for q, title in (("p50", "p50"), ("max", "max"))]
+    metrics = [Metric("worst", "slowest of all, ms", 1, "slowest ms"), Metric("unseen", "not seen within 5 s", 0, "not seen", False)] + \
+              [Metric(f"{phase}_{q}", f"{phase.replace('_', ' ')} {q}, ms", 2) for phase in phases for q in ("p50", "max")]
     targets = [Target("worst", "within 50 ms in every phase", 50), Target("unseen", "all are seen", 0)]
 
     def measure(self, server, folder, size):
