@@ -1,6 +1,7 @@
 """Processes of a benchmark: started in sessions of their own, watched in /proc, stopped by their number."""
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -53,9 +54,15 @@ def stop_all():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that the kernel gives to clients, of which a benchmark has thousands."""
+    while True:
+        port = random.randrange(12000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def wait_until(what, seconds, process=None):

@@ -69,8 +69,8 @@ class Server:
     name = title = template = None
     tls = True
 
-    def __init__(self, build):
-        self.build = build
+    def __init__(self, tools, build=None):
+        self.tools, self.build = tools, build or tools  # whose load client and model server; whose modules
 
     def missing(self):
         """Why it cannot take part; None: it can."""
@@ -160,8 +160,8 @@ class Httpd(Server):
 class Gateway(Httpd):
     name, title, template = "gateway", "mod_aigw", "gateway.conf"
 
-    def __init__(self, build, extra=(), children=0, name="gateway"):
-        super().__init__(build)
+    def __init__(self, tools, build=None, extra=(), children=0, name="gateway"):
+        super().__init__(tools, build)
         self.extra, self.children, self.name = extra, children, name
 
     def missing(self):
@@ -241,8 +241,8 @@ class Direct(Server):
 class Model:
     """The model server, anew for each measurement."""
 
-    def __init__(self, build, folder):
-        self.process = process.start([build.program("aigw-model")], os.path.join(folder, "model.log"), stdout=subprocess.PIPE, text=True)
+    def __init__(self, tools, folder):
+        self.process = process.start([tools.program("aigw-model")], os.path.join(folder, "model.log"), stdout=subprocess.PIPE, text=True)
         self.port = json.loads(self.process.stdout.readline())["port"]
 
     def stats(self):

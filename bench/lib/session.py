@@ -20,7 +20,7 @@ class Session:
 
     def __enter__(self):
         os.makedirs(self.folder, exist_ok=True)
-        self.model = Model(self.server.build, self.folder)
+        self.model = Model(self.server.tools, self.folder)
         try:
             self.server.start(self.folder, self.model.port, self.shape)
         except BaseException:
@@ -40,7 +40,7 @@ class Session:
 
     def _command(self, options):
         tls = ["--tls"] if self.shape.tls else []
-        return [self.server.build.program("aigw-load"), "--port", str(self.server.port), *tls, *map(str, options)]
+        return [self.server.tools.program("aigw-load"), "--port", str(self.server.port), *tls, *map(str, options)]
 
     def _start(self, options, stdin=subprocess.DEVNULL):
         return process.start(self._command(options), os.path.join(self.folder, "load.log"), stdin=stdin, stdout=subprocess.PIPE, text=True)
