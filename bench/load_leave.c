@@ -28,8 +28,9 @@ static struct leave_result {
     long seen, unready;
 } results[PHASES];
 
-static uint64_t *left; /* of this phase, by leaver: when; 0: has been seen */
-static int phase;      /* index of kinds */
+static char **requests; /* of the leavers; sent already when the next phase makes new ones */
+static uint64_t *left;  /* of this phase, by leaver: when; 0: has been seen */
+static int phase;       /* index of kinds */
 static enum leave_state state;
 static uint64_t since; /* of the state */
 static long streams_before, next;
@@ -111,7 +112,8 @@ static void begin_phase(void)
 
         snprintf(more, sizeof more, "%s,\"tag\":\"left-%d-%ld\"", kinds[phase].members, phase, i);
         body = make_body(more);
-        s->request = make_request(body, &s->request_len); /* few, and kept to the end */
+        free(requests[i]);
+        s->request = requests[i] = make_request(body, &s->request_len);
         free(body);
         stream_begin(s);
     }
@@ -216,8 +218,13 @@ int leave_step(void)
     uint64_t now = now_ns();
     int wait;
 
-    if (!left && !(left = calloc((size_t)opt.leave, sizeof *left))) {
-        return -1;
+    if (!left) {
+        left = calloc((size_t)opt.leave, sizeof *left);
+        requests = calloc((size_t)opt.leave, sizeof *requests);
+        if (!left || !requests) {
+            perror("aigw-load");
+            exit(2);
+        }
     }
     if (stopping) {
         let_go();

@@ -32,7 +32,9 @@ static void free_slot(slot *s)
     count.open--;
     count.started -= s->first != 0;
     s->serial = -1;
-    idle[idle_n++] = s;
+    if (s - slots < opt.streams) { /* those beyond are --leave's, which knows them */
+        idle[idle_n++] = s;
+    }
 }
 
 void stream_over(slot *s, enum reason why)
