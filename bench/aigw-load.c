@@ -1,301 +1,151 @@
 /* aigw-load: opens many server-sent event streams at once, keeps them apart, and tells whether any was lost and how fast they were.
  *
- *   aigw-load --port 8080 --streams 5000 --ramp 500 --body '{"model":"echo","stream":true,"messages":[{"role":"user","content":"Hi"}]}'
+ *   aigw-load --port 8080 --streams 5000 --ramp 1000 --tokens 200 --rate 10
+ *   aigw-load --port 8080 --json --keep-alive --streams 64 --seconds 5 --warmup 1
  *
- * One thread, epoll, no library but libc. Each of --streams slots runs one request after the other until --total have been begun. Prints JSON; the exit
- * status is 0 only if every stream that was not aborted on purpose came to its end.
+ * One thread, epoll, no library but libc, and OpenSSL for --tls. Each of --streams slots runs one request after the other until --total have been begun.
+ * Prints JSON; the exit status is 0 only if every stream that was not ended on purpose came to its end. The time that a token took on its way comes from
+ * the stamp that aigw-model, on the same machine, puts into it.
  */
 #define _GNU_SOURCE
 #include "load.h"
 
 #include <errno.h>
-#include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <time.h>
 
-#define RAMP_TICK_MS 2
-
-load_options opt = {.host = "127.0.0.1",
-                    .path = "/v1/chat/completions",
-                    .done = "[DONE]",
-                    .streams = 100,
-                    .timeout = 120,
-                    .body =
-                        "{\"model\":\"echo\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"one two three four five\"}]}"};
 load_counts count;
+slot *slots;
+long slots_n;
 slot **idle;
 long idle_n;
 int epfd;
-char *request;
-size_t request_len;
 FILE *events_out;
-static slot *slots;
+volatile int stopping;
 
-double now(void)
+uint64_t now_ns(void)
 {
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
 }
 
-/* ------------------------------------------------------------------ the run */
+/* ------------------------------------------------------------------ the loop */
 
-static void begin_some(double t0)
-{
-    long upto = opt.total, i;
-    double allowed = opt.ramp * (now() - t0) + 1;
-
-    if (opt.ramp > 0 && count.opened < opt.streams && allowed < (double)upto) {
-        upto = (long)allowed;
-    }
-    /* those that have just failed may be idle again at once: not more than one round */
-    for (i = idle_n; i > 0 && count.opened < upto; i--) {
-        slot *s = idle[--idle_n];
-        stream_begin(s);
-    }
-}
-
+/* Those that are held open may be silent for long once they have begun. */
 static void time_out(void)
 {
-    double t = now();
+    uint64_t t = now_ns();
     long i;
 
-    for (i = 0; i < opt.streams; i++) {
-        if (slots[i].serial >= 0 && t - slots[i].began > opt.timeout) {
-            stream_over(&slots[i], TIMEOUT, 0);
+    for (i = 0; i < slots_n; i++) {
+        if (slots[i].serial >= 0 && (double)(t - slots[i].began) / 1e9 > opt.timeout && !((opt.hold || opt.leave) && slots[i].first)) {
+            stream_over(&slots[i], TIMEOUT);
         }
     }
 }
 
-static void run(double t0)
+/* Something on a connection between two streams: the other side has hung up, or it is TLS's own business. */
+static void serve_idle(slot *s)
+{
+    char byte;
+    ssize_t n = s->tls ? conn_recv(s, &byte, 1) : 0; /* plain: the end, or bytes that nobody asked for */
+
+    if (n >= 0 || errno != EAGAIN) {
+        count.idle_closed++;
+        conn_close(s, 0);
+    }
+}
+
+static void serve(const struct epoll_event *e)
+{
+    slot *s = e->data.ptr;
+
+    if (!s) {
+        stopping = 1; /* stdin, with --hold */
+    }
+    else if (s->fd >= 0 && s->serial >= 0) {
+        stream_serve(s, e->events);
+    }
+    else if (s->fd >= 0) {
+        serve_idle(s);
+    }
+}
+
+static void loop(int (*step)(void))
 {
     struct epoll_event evs[512];
-    double next = t0 + 1;
-    int i, n;
+    uint64_t next = 0;
+    int i, n, wait;
 
-    while (count.opened < opt.total || count.open) {
-        begin_some(t0);
-        n = epoll_wait(epfd, evs, 512, count.opened < opt.total ? RAMP_TICK_MS : 500);
+    while ((wait = step()) >= 0) {
+        n = epoll_wait(epfd, evs, 512, wait);
         for (i = 0; i < n; i++) {
-            slot *s = evs[i].data.ptr;
-            if (s->fd >= 0 && s->serial >= 0) {
-                stream_serve(s, evs[i].events);
-            }
-            else if (s->fd >= 0) {
-                stream_hang_up(s, 0); /* closed between two streams */
-            }
+            serve(&evs[i]);
         }
-        if (now() > next) {
+        if (now_ns() > next) {
             time_out();
-            next = now() + 1;
+            next = now_ns() + 1000000000ULL;
         }
     }
 }
 
-/* ------------------------------------------------------------------ the report */
+/* ------------------------------------------------------------------ the process */
 
-static int by_value(const void *a, const void *b)
+static void on_signal(int number)
 {
-    float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double ttft(double p)
-{
-    return count.ttfts ? (double)count.ttft[(long)((double)(count.ttfts - 1) * p)] : 0;
-}
-
-static double gap(double p)
-{
-    double upto = (double)count.gaps * p, n = 0;
-    int i;
-
-    for (i = 0; i < LOAD_BUCKETS; i++) {
-        if ((n += count.gap[i]) > upto) {
-            return i / 10.0;
-        }
-    }
-    return count.gap_max;
-}
-
-/* Returns how many streams were lost. */
-static long report(double seconds)
-{
-    long lost = 0;
-    int i, first = 1;
-
-    qsort(count.ttft, (size_t)count.ttfts, sizeof *count.ttft, by_value);
-    printf("{\"opened\": %ld, \"completed\": %ld, \"aborted\": %ld, \"max_open\": %ld, \"reconnects\": %ld, \"failed\": {", count.opened,
-           count.completed, count.aborted, count.max_open, count.reconnects);
-    for (i = 1; i < REASONS; i++) {
-        lost += count.failed[i];
-        printf("%s\"%s\": %ld", i > 1 ? ", " : "", reason_names[i], count.failed[i]);
-    }
-    printf("}, \"statuses\": {");
-    for (i = 0; i < 600; i++) {
-        if (count.statuses[i]) {
-            printf("%s\"%d\": %ld", first ? "" : ", ", i, count.statuses[i]);
-            first = 0;
-        }
-    }
-    printf("}, \"lost\": %ld, \"events\": %ld, \"seconds\": %.3f, \"ttft_ms\": {\"p50\": %.1f, \"p99\": %.1f}, \"gap_ms\": {\"p50\": %.1f, "
-           "\"p99\": %.1f, \"max\": %.1f}}\n",
-           lost, count.events, seconds, ttft(.5), ttft(.99), gap(.5), gap(.99), count.gap_max);
-    return lost;
-}
-
-/* ------------------------------------------------------------------ options */
-
-static void usage(void)
-{
-    fputs("usage: aigw-load --port N [options]\n"
-          "  --host ADDRESS        127.0.0.1\n"
-          "  --path PATH           /v1/chat/completions\n"
-          "  --body JSON|@FILE     what is posted\n"
-          "  --header 'NAME: VALUE'\n"
-          "  --streams N           how many at once (100)\n"
-          "  --total M             how many in all (as many as --streams)\n"
-          "  --ramp R              so many of the first ones a second (all at once)\n"
-          "  --keep-alive          the next stream of a slot uses the same connection\n"
-          "  --abort-percent X     so many are hung up on, after 0 to 5 events\n"
-          "  --done TEXT           the data that ends a stream ([DONE]); empty: any end of the body will do\n"
-          "  --timeout S           for each stream (120)\n"
-          "  --events-file FILE    a line for each stream\n",
-          stderr);
-    exit(2);
-}
-
-static const char *read_body(const char *arg)
-{
-    FILE *f = *arg == '@' ? fopen(arg + 1, "r") : NULL;
-    char *text = NULL;
-    size_t size = 0;
-
-    if (*arg != '@') {
-        return arg;
-    }
-    if (!f || getdelim(&text, &size, '\0', f) < 0) {
-        perror(arg + 1);
-        exit(2);
-    }
-    fclose(f);
-    return text;
-}
-
-static void set_option(int which)
-{
-    size_t used = strlen(opt.header);
-
-    switch (which) {
-    case 'h':
-        opt.host = optarg;
-        break;
-    case 'p':
-        opt.port = atoi(optarg);
-        break;
-    case 'P':
-        opt.path = optarg;
-        break;
-    case 'b':
-        opt.body = read_body(optarg);
-        break;
-    case 'H':
-        snprintf(opt.header + used, sizeof opt.header - used, "%s\r\n", optarg);
-        break;
-    case 's':
-        opt.streams = atol(optarg);
-        break;
-    case 'm':
-        opt.total = atol(optarg);
-        break;
-    case 'r':
-        opt.ramp = atof(optarg);
-        break;
-    case 'k':
-        opt.keep_alive = 1;
-        break;
-    case 'a':
-        opt.abort_percent = atoi(optarg);
-        break;
-    case 'd':
-        opt.done = optarg;
-        break;
-    case 't':
-        opt.timeout = atof(optarg);
-        break;
-    case 'e':
-        opt.events_file = optarg;
-        break;
-    default:
-        usage();
-    }
-}
-
-static void read_options(int argc, char **argv)
-{
-    static const struct option longs[] = {
-        {"host", 1, NULL, 'h'},        {"port", 1, NULL, 'p'},    {"path", 1, NULL, 'P'},          {"body", 1, NULL, 'b'},
-        {"header", 1, NULL, 'H'},      {"streams", 1, NULL, 's'}, {"total", 1, NULL, 'm'},         {"ramp", 1, NULL, 'r'},
-        {"keep-alive", 0, NULL, 'k'},  {"done", 1, NULL, 'd'},    {"abort-percent", 1, NULL, 'a'}, {"timeout", 1, NULL, 't'},
-        {"events-file", 1, NULL, 'e'}, {NULL, 0, NULL, 0}};
-    int which;
-
-    while ((which = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-        set_option(which);
-    }
-    if (optind < argc || opt.port < 1 || opt.port > 65535 || opt.streams < 1) {
-        usage();
-    }
-    opt.total = opt.total ? opt.total : opt.streams;
-    if (opt.events_file && !(events_out = fopen(opt.events_file, "w"))) {
-        perror(opt.events_file);
-        exit(2);
-    }
+    stopping = 1;
 }
 
 static void prepare(void)
 {
+    struct sigaction stop = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
     struct rlimit files;
-    int n;
+    char *body = make_body(""), *request;
+    size_t len;
     long i;
 
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGPIPE, &ignore, NULL); /* OpenSSL writes with write() */
     if (!getrlimit(RLIMIT_NOFILE, &files)) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    slots = calloc((size_t)opt.streams, sizeof *slots);
-    idle = calloc((size_t)opt.streams, sizeof(slot *));
-    count.ttft = calloc((size_t)opt.total, sizeof *count.ttft);
-    n = asprintf(&request, "POST %s HTTP/1.1\r\nHost: %s:%d\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n%s%s\r\n%s",
-                 opt.path, opt.host, opt.port, strlen(opt.body), opt.keep_alive ? "" : "Connection: close\r\n", opt.header, opt.body);
+    slots_n = opt.streams + opt.leave;
+    slots = calloc((size_t)slots_n, sizeof *slots);
+    idle = calloc((size_t)slots_n, sizeof(slot *));
     epfd = epoll_create1(0);
-    if (!slots || !idle || !count.ttft || n < 0 || epfd < 0) {
+    if (!slots || !idle || epfd < 0) {
         perror("aigw-load");
         exit(2);
     }
-    request_len = (size_t)n;
-    for (i = 0; i < opt.streams; i++) {
-        slots[i].fd = -1;
-        slots[i].serial = -1;
-        idle[idle_n++] = &slots[i];
+    request = make_request(body, &len);
+    free(body);
+    for (i = slots_n - 1; i >= 0; i--) {
+        slots[i].fd = slots[i].serial = -1;
+        slots[i].request = request;
+        slots[i].request_len = len;
+        if (i < opt.streams) {
+            idle[idle_n++] = &slots[i];
+        }
     }
 }
 
 int main(int argc, char **argv)
 {
-    double t0;
+    uint64_t t0;
     long lost;
 
     read_options(argc, argv);
     prepare();
-    t0 = now();
-    run(t0);
-    lost = report(now() - t0);
+    t0 = count.measured_from = now_ns();
+    loop(opt.leave ? leave_step : opt.hold ? hold_step : run_step);
+    lost = report((double)(now_ns() - t0) / 1e9);
     if (events_out) {
         fclose(events_out);
     }

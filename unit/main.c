@@ -31,6 +31,9 @@ int main(void)
     srunner_add_suite(runner, suite_decimal());
     srunner_add_suite(runner, suite_fields());
     srunner_add_suite(runner, suite_text());
+    /* of bench/ */
+    srunner_add_suite(runner, suite_heap());
+    srunner_add_suite(runner, suite_hist());
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     run = srunner_ntests_run(runner);

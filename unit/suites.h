@@ -28,5 +28,8 @@ Suite *suite_completion(void);
 Suite *suite_decimal(void);
 Suite *suite_fields(void);
 Suite *suite_text(void);
+/* of bench/ */
+Suite *suite_heap(void);
+Suite *suite_hist(void);
 
 #endif

@@ -1,0 +1,198 @@
+"""The rows of the comparison: what is done, which numbers come of it, what the gateway must reach."""
+import time
+
+from . import process
+from .servers import Shape
+from .session import Session
+
+MB = 1024
+
+
+class Metric:
+    """A number of a row. digits: after the point; short: its name on the terminal while it runs, None: not shown there; compared: a ratio of two makes
+    sense."""
+
+    def __init__(self, key, title, digits=1, short=None, compared=True):
+        self.key, self.title, self.digits, self.short, self.compared = key, title, digits, short, compared
+
+    def text(self, value):
+        return "–" if value is None else f"{value:,.{self.digits}f}"
+
+
+class Target:
+    """What the gateway must reach: at most (or at least) a limit, or so many times another server's number of the same round."""
+
+    def __init__(self, metric, text, limit, of=None, at_least=False, goal=None):
+        self.metric, self.text, self.limit, self.of, self.at_least, self.goal = metric, text, limit, of, at_least, goal
+
+    def met(self, value):
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+class Row:
+    """A row. name, heading, metrics, targets and sizes are set by the subclasses; sizes[True] are those of --quick, and the heading names them."""
+    without = ()    # servers that have no part in it
+    tls = False
+
+    def title(self, quick):
+        return self.heading.format(*self.sizes[quick])
+
+    def measure(self, server, folder, size):
+        raise NotImplementedError
+
+
+def _ms(quantiles, key, unit=1e3):
+    return quantiles[key] / unit if quantiles["n"] else None
+
+
+def _stream_numbers(said, used, direct):
+    """What every row with streams tells."""
+    tokens = said["tokens"]
+    return {"lost": said["lost"], "completed": said["completed"], "failed": {k: v for k, v in said["failed"].items() if v},
+            "cpu_per_m": None if direct or not tokens else used["cpu_s"] / tokens * 1e6,
+            "added_p50": _ms(said["added_us"], "p50"), "added_p99": _ms(said["added_us"], "p99"),
+            "steady_p50": _ms(said["added_steady_us"], "p50"), "steady_p99": _ms(said["added_steady_us"], "p99"),
+            "ttft_p50": _ms(said["ttft_ms"], "p50", 1), "ttft_p99": _ms(said["ttft_ms"], "p99", 1),
+            "threads": used["threads"] or None, "memory_mb": used["pss_kb"] / MB if "pss_kb" in used else None,
+            "tokens": tokens, "tokens_per_s": said["events_per_s"], "seconds": said["seconds"], "cpu_s": used["cpu_s"],
+            "client_cpu_s": said["cpu_s"], "model_cpu_s": used["model_cpu_s"], "late_p99": _ms(used["late_us"], "p99"),
+            "histogram": said["added_histogram_us"]}
+
+
+class Streams(Row):
+    """Many streams at a reader's pace, each once."""
+    heading = "{0:,} streams × {2} tokens/s"
+    metrics = [Metric("lost", "streams lost", 0, "lost", False), Metric("cpu_per_m", "CPU s per million tokens", 1, "CPU s/M"),
+               Metric("added_p50", "added per token p50, ms", 2, "added ms p50"), Metric("added_p99", "added per token p99, ms", 2, "p99"),
+               Metric("steady_p99", "… p99 while all are open, ms", 2), Metric("ttft_p50", "first event p50, ms", 2),
+               Metric("ttft_p99", "first event p99, ms", 1, "first event ms p99"), Metric("threads", "threads", 0, "threads", False),
+               Metric("memory_mb", "memory (PSS), MB", 0, "MB"), Metric("late_p99", "model server late p99, ms", 1, None, False)]
+
+    def measure(self, server, folder, size):
+        n, tokens, rate, ramp = size
+        with Session(server, folder, Shape(n)) as session:
+            said, used = session.load(["--streams", n, "--tokens", tokens, "--rate", rate, "--ramp", ramp, "--timeout", 240],
+                                      sample_after=n / ramp + tokens / rate / 2)
+            numbers = _stream_numbers(said, used, server.name == "direct")
+        numbers["lost"] += n - said["opened"]
+        return numbers
+
+
+class Streams5000(Streams):
+    name = "streams5000"
+    sizes = {False: (5000, 200, 10, 1000), True: (500, 40, 10, 500)}
+    targets = [Target("lost", "loses none", 0), Target("cpu_per_m", "CPU ≤ 1.25 × nginx's", 1.25, "nginx", goal=1),
+               Target("added_p99", "p99 added ≤ 1.5 × nginx's", 1.5, "nginx"), Target("threads", "under 40 threads", 39)]
+
+
+class Streams9500(Streams):
+    name = "streams9500"
+    sizes = {False: (9500, 100, 10, 1000), True: (1000, 30, 10, 500)}
+    targets = [Target("lost", "all complete", 0)]
+
+
+class Memory(Row):
+    """What one more open stream costs a server that has been at work."""
+    without = ("direct",)
+    name, heading = "memory", "memory per open stream, at {0:,}"
+    sizes = {False: (2000, 10), True: (300, 10)}
+    metrics = [Metric("pss_kb", "KB (PSS)", 1, "KB"), Metric("rss_kb", "KB (RSS)"), Metric("base_mb", "before, MB", 0, "before MB", False)]
+    targets = [Target("pss_kb", "at most 40 KB", 40, goal=25)]
+
+    def measure(self, server, folder, size):
+        n, rate = size
+        options = ["--tokens", 1000000, "--rate", rate, "--ramp", 1000]
+        with Session(server, folder, Shape(n, self.tls)) as session:
+            pid = session.pid()
+            session.load(["--json", "--keep-alive", "--streams", 20, "--total", 400])
+            with session.held(["--streams", n // 10, *options]):
+                time.sleep(1)
+            time.sleep(1)
+            before = _memory(pid)
+            with session.held(["--streams", n, *options]) as opened:
+                time.sleep(3)
+                after = _memory(pid)
+        return {"pss_kb": (after[0] - before[0]) / opened, "rss_kb": (after[1] - before[1]) / opened, "base_mb": before[0] / MB, "opened": opened,
+                "lost": n - opened}
+
+
+class MemoryTLS(Memory):
+    name, heading = "memory-tls", "memory per open stream, TLS, at {0:,}"
+    tls = True
+    targets = [Target("pss_kb", "at most 75 KB", 75, goal=60)]
+
+
+def _memory(pid):
+    return process.pss_kb(pid), process.rss_kb(pid)
+
+
+class Requests(Row):
+    """JSON in, JSON out, on connections that are kept: the next request when the answer is there."""
+    connections = 1
+
+    def measure(self, server, folder, size):
+        warmup, seconds = size
+        with Session(server, folder, Shape()) as session:
+            said, used = session.load(["--json", "--keep-alive", "--streams", self.connections, "--warmup", warmup, "--seconds", seconds])
+        took = said["latency_us"]
+        return {"lost": said["lost"], "requests_per_s": said["requests_per_s"], "p50": took["p50"], "p90": took["p90"], "p99": took["p99"],
+                "cpu_us": None if server.name == "direct" else used["cpu_s"] / max(1, said["completed"]) * 1e6,
+                "histogram": said["latency_histogram_us"]}
+
+
+class Requests1(Requests):
+    name, heading = "json1", "JSON, 1 connection"
+    sizes = {False: (1, 5), True: (.5, 1.5)}
+    metrics = [Metric("added_p50", "added p50, µs"), Metric("p50", "p50, µs", 1, "µs p50"), Metric("p99", "p99, µs", 1, "p99"),
+               Metric("cpu_us", "CPU per request, µs", 1, "CPU µs")]
+    targets = [Target("lost", "loses none", 0), Target("added_p50", "added p50 ≤ mod_proxy's", 1, "mod_proxy")]
+
+
+class Requests64(Requests):
+    name, heading, connections = "json64", "JSON, 64 connections", 64
+    sizes = {False: (1, 5), True: (.5, 1.5)}
+    metrics = [Metric("requests_per_s", "requests/s", 0, "requests/s"), Metric("p50", "p50, µs", 0, "µs p50"), Metric("p99", "p99, µs", 0, "p99"),
+               Metric("cpu_us", "CPU per request, µs", 1, "CPU µs")]
+    targets = [Target("lost", "loses none", 0), Target("requests_per_s", "≥ mod_proxy's", 1, "mod_proxy", at_least=True)]
+
+
+class Pace64(Row):
+    """Streams whose model server waits for nobody: what one token costs when there is no time to sleep in between."""
+    name, heading = "pace64", "64 streams × 100 tokens at full pace"
+    sizes = {False: (1, 5), True: (.5, 1.5)}
+    metrics = [Metric("lost", "streams lost", 0, "lost", False), Metric("cpu_per_m", "CPU s per million tokens", 1, "CPU s/M"),
+               Metric("tokens_per_s", "tokens/s", 0, "tokens/s"), Metric("ttft_p50", "first event p50, ms", 2, "first event ms p50"),
+               Metric("ttft_p99", "first event p99, ms", 2, "p99")]
+    targets = [Target("lost", "loses none", 0), Target("cpu_per_m", "CPU ≤ nginx's", 1, "nginx"),
+               Target("ttft_p99", "first event p99 ≤ 1.2 × nginx's", 1.2, "nginx")]
+
+    def measure(self, server, folder, size):
+        warmup, seconds = size
+        with Session(server, folder, Shape()) as session:
+            said, used = session.load(["--keep-alive", "--streams", 64, "--tokens", 100, "--rate", 0, "--warmup", warmup, "--seconds", seconds])
+        return _stream_numbers(said, used, server.name == "direct")
+
+
+class Leave(Row):
+    """A client hangs up: how long until the model server sees its connection closed."""
+    name, heading = "leave", "a client leaves, at {0:,} streams"
+    phases = ("before_head", "before_token", "mid_stream")
+    sizes = {False: (5000, 50, 1000), True: (500, 10, 500)}
+    metrics = [Metric("worst", "slowest of all, ms", 1, "slowest ms"), Metric("unseen", "not seen within 5 s", 0, "not seen", False)] + \
+              [Metric(f"{phase}_{q}", f"{phase.replace('_', ' ')} {q}, ms", 2) for phase in phases for q in ("p50", "max")]
+    targets = [Target("worst", "within 50 ms in every phase", 50), Target("unseen", "all are seen", 0)]
+
+    def measure(self, server, folder, size):
+        n, leavers, ramp = size
+        with Session(server, folder, Shape(n + leavers)) as session:
+            said, _ = session.load(["--streams", n, "--tokens", 1000000, "--rate", 10, "--ramp", ramp, "--leave", leavers,
+                                    "--stats-port", session.model.port])
+        numbers = {"lost": said["lost"], "unseen": sum(p["left"] - p["seen"] for p in said["leave"].values())}
+        for phase, result in said["leave"].items():
+            numbers[f"{phase}_p50"], numbers[f"{phase}_max"] = _ms(result["took_ms"], "p50", 1), _ms(result["took_ms"], "max", 1)
+        seen = [numbers[f"{phase}_max"] for phase in self.phases if numbers[f"{phase}_max"] is not None]
+        numbers["worst"] = max(seen) if seen else None
+        return numbers
+
+
+ROWS = [row() for row in (Streams5000, Streams9500, Memory, MemoryTLS, Requests1, Requests64, Pace64, Leave)]

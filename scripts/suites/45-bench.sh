@@ -1,0 +1,66 @@
+# shellcheck shell=bash
+# title: benchmarks, a short form
+# packages: python3=python3 openssl=openssl
+set -u
+# shellcheck source=scripts/lib.sh
+. "$TOP/scripts/lib.sh"
+
+# Whether the tools work and the gateway loses nothing. How fast anything is says nothing here: other suites, other people, other machines.
+tree gcc || exit 1
+n=0 bad=0
+out=$TREE/bench/out-suite
+ok() { # STATUS TITLE
+    n=$((n + 1))
+    if [ "$1" -eq 0 ]; then
+        echo "ok $n - $2"
+    else
+        bad=$((bad + 1))
+        echo "not ok $n - $2"
+    fi
+}
+rm -rf "$out"
+"$TOP/bench/run" --quick --gateway-build "$TREE" --who gateway --rows streams5000,memory-tls,json1,json64,pace64,leave --out "$out"
+ok $? 'bench/run ends well'
+
+# has EXPRESSION TITLE: rows is the "rows" of the results, gateway(row) what was measured there.
+has() {
+    python3 - "$out/results.json" "$1" <<'PY'
+import json, sys
+rows = json.load(open(sys.argv[1], encoding="utf-8"))["rows"]
+gateway = lambda row: rows[row]["rounds"]["gateway"][0]
+sys.exit(0 if eval(sys.argv[2]) else f"{sys.argv[2]} does not hold: {json.dumps({r: {k: v for k, v in (gateway(r) or {}).items() if k != 'histogram'} for r in rows})}")
+PY
+    ok $? "$2"
+}
+has 'len(rows) == 6 and all(gateway(r)["lost"] == 0 for r in rows)' 'no row has lost a stream'
+has 'gateway("streams5000")["completed"] == 500 and gateway("streams5000")["tokens"] == 500 * 41' 'each stream had each of its tokens, once'
+has 'all(gateway("streams5000")[k] > 0 for k in ("cpu_per_m", "added_p50", "added_p99", "ttft_p99", "threads", "memory_mb"))' 'streams: all numbers are there'
+has 'sum(n for _, n in gateway("streams5000")["histogram"]) == 500 * 41' 'the histogram has every token'
+has 'gateway("memory-tls")["opened"] == 300 and gateway("memory-tls")["pss_kb"] > 0' 'memory: TLS streams were open'
+has 'all(gateway(r)["requests_per_s"] > 0 and 0 < gateway(r)["p50"] <= gateway(r)["p99"] for r in ("json1", "json64"))' 'requests: all numbers are there'
+has 'gateway("pace64")["tokens"] > 0 and gateway("pace64")["cpu_per_m"] > 0' 'full pace: all numbers are there'
+has 'gateway("leave")["unseen"] == 0 and gateway("leave")["worst"] > 0' 'every client that left was noticed upstream, in every phase'
+[ -s "$out/results.md" ]
+ok $? 'there is a table'
+
+# a tool that sees no failure measures nothing
+load=$TREE/bench/aigw-load
+"$load" --port 1 --streams 3 >"$out/refused.json"
+[ $? -eq 1 ] && grep -q '"connect": 3' "$out/refused.json"
+ok $? 'the load client tells that it could not connect'
+"$TREE/bench/aigw-model" >"$out/model.port" &
+model=$!
+until [ -s "$out/model.port" ] || ! kill -0 $model 2>/dev/null; do sleep 0.02; done
+port=$(tr -dc 0-9 <"$out/model.port")
+"$load" --port "$port" --streams 20 --tokens 5 --rate 0 --done never >"$out/undone.json"
+[ $? -eq 1 ] && grep -q '"no_done": 20' "$out/undone.json"
+ok $? 'and that the end of a stream was missing'
+"$load" --port "$port" --streams 20 --total 200 --tokens 5 --rate 100 --abort-percent 30 >"$out/aborted.json"
+[ $? -eq 0 ] && grep -q '"lost": 0' "$out/aborted.json" && ! grep -q '"aborted": 0' "$out/aborted.json"
+ok $? 'and hangs up on purpose without counting that as a loss'
+"$load" --port "$port" --streams 20 --tokens 1 --delay-ms 30000 --rate 1 --timeout 1 >"$out/silent.json"
+[ $? -eq 1 ] && grep -q '"timeout": 20' "$out/silent.json"
+ok $? 'and waits for silent streams no longer than it should'
+kill $model
+wait $model 2>/dev/null
+checks $n $bad
