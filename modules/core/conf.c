@@ -86,7 +86,7 @@ aigw_dir_conf_t *aigw_conf_dir(apr_pool_t *p, const ap_conf_vector_t *per_dir)
 
     AIGW_DEFAULT(conf, errors, 0);
     AIGW_DEFAULT(conf, park, 1);
-    AIGW_DEFAULT(conf, park_after, apr_time_from_msec(2));
+    AIGW_DEFAULT(conf, park_after, apr_time_from_msec(20));
     AIGW_DEFAULT(conf, echo_request_settings, 0);
     AIGW_DEFAULT(conf, first_byte_timeout, apr_time_from_sec(120));
     AIGW_DEFAULT(conf, idle_timeout, apr_time_from_sec(60));
