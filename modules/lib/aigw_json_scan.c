@@ -68,7 +68,18 @@ static const unsigned char *skip_plain(const unsigned char *at, const unsigned c
     while (end - at >= 32 && !(special(at) | special(at + 8) | special(at + 16) | special(at + 24))) {
         at += 32;
     }
-    while (end - at >= 8 && !special(at)) {
+    while (end - at >= 8) {
+        apr_uint64_t found = special(at);
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        if (found) {
+            return at + __builtin_ctzll(found) / 8; /* the first is certain: only bytes behind it can have been borrowed from */
+        }
+#else
+        if (found) {
+            break;
+        }
+#endif
         at += 8;
     }
     while (at < end && *at >= 0x20 && *at < 0x80 && *at != '"' && *at != '\\') {
@@ -240,7 +251,7 @@ static int add_member(scanner_t *s, const unsigned char *start)
         return fail(s, "the object has too many members");
     }
     if (out->nmembers == s->room) {
-        s->room = s->room ? s->room * 2 : 16;
+        s->room = s->room ? s->room * 2 : 8;
         m = apr_palloc(s->pool, (apr_size_t)s->room * sizeof(*m));
         if (out->nmembers) {
             memcpy(m, out->members, (apr_size_t)out->nmembers * sizeof(*m));
