@@ -146,6 +146,23 @@ static void compare(const aigw_completion_t *c, const json_t *json, const char *
 
 /* ---- the look without a scan ---- */
 
+/* 1 if what begins at `at` is the value of a member of that name (in its quotes). */
+static int is_value_of(const char *text, const char *at, const char *quoted)
+{
+    size_t len = strlen(quoted);
+
+    while (at > text && strchr(" \t\r\n", at[-1])) {
+        --at;
+    }
+    if (at == text || *--at != ':') {
+        return 0;
+    }
+    while (at > text && strchr(" \t\r\n", at[-1])) {
+        --at;
+    }
+    return (size_t)(at - text) >= len && memcmp(at - len, quoted, len) == 0;
+}
+
 /* It must miss nothing that is written plainly; where there are escapes it may. */
 static void check_peek(const char *text, size_t size, const json_t *json)
 {
@@ -154,7 +171,7 @@ static void check_peek(const char *text, size_t size, const json_t *json)
 
     aigw_completion_peek(text, size, &peek);
     FUZZ_MUST(!peek.finish || (peek.finish > text && peek.finish + peek.finish_len < text + size && peek.finish[-1] == '"' &&
-                               peek.finish[peek.finish_len] == '"'));
+                               peek.finish[peek.finish_len] == '"' && is_value_of(text, peek.finish - 1, "\"finish_reason\"")));
     if (json_is_object(json) && !memchr(text, '\\', size)) {
         FUZZ_MUST(!json_is_object(json_object_get(json, "usage")) || peek.closer);
         FUZZ_MUST(!json_is_string(json_object_get(first, "finish_reason")) || peek.finish);

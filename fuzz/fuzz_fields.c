@@ -143,12 +143,19 @@ static char *joined(const aigw_json_scan_t *metadata, apr_size_t *len)
 static void compare_metadata(const aigw_json_scan_t *metadata, json_t *json)
 {
     json_t *expected = json ? json_deep_copy(json) : json_object(), *own = json_loads(OWN, 0, NULL), *got;
-    apr_size_t len;
+    apr_size_t len, pos = 0, n = 0;
     char *text = joined(metadata, &len);
+    aigw_json_scan_t scan;
+    aigw_json_span_t value;
 
     got = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
     FUZZ_MUST(got && expected && own && json_object_update(expected, own) == 0);
     FUZZ_MUST(json_equal(expected, got));
+    FUZZ_MUST(aigw_json_check(&scan, text, len) == APR_SUCCESS || !strcmp(scan.why, "a string contains a NUL"));
+    while (!scan.why && aigw_json_next(&scan, &scan.root, &pos, NULL, &value)) {
+        ++n;
+    }
+    FUZZ_MUST(scan.why || n == json_object_size(got)); /* none stands twice */
     json_decref(got);
     json_decref(own);
     json_decref(expected);

@@ -1,7 +1,7 @@
 /* The engine's one state machine: a turn of a call, whoever drives it (the reactor without blocking, a worker thread blocking).
  *
  * Phases: NEW until the source has started (admission, open() and start() may block and run on a worker), STARTED while it is pumped (never blocks, runs where
- * the call is driven), OVER when all is told (waits for a worker), ENDED after aigw_engine_end() there. A restart goes from STARTED through a worker back to STARTED.
+ * the call is driven), OVER when all is received (waits for a worker, which may have a whole answer to read), ENDED after aigw_engine_end() there. A restart goes from STARTED through a worker back to STARTED.
  *
  * A call and its engine belong to one thread at a time; what `drive` adds for the reactor is said in reactor.h.
  */

@@ -33,7 +33,7 @@ my @dialects = (
     ['/api/v2/generate',        'prompt',  0, '7+5 stop'],
 );
 my @told     = qw(azure comments no-done usage-null ok);
-plan tests => @where * (@forms * (2 * 13 + 10) + @options * 4 + 3 + @dialects * @told * 3 + 5) + 1, need_module('mod_aigw', 'mod_aigw_stream');
+plan tests => @where * (@forms * (2 * 13 + 10) + @options * 4 + 3 + @dialects * @told * 3 + 6) + 1, need_module('mod_aigw', 'mod_aigw_stream');
 
 sub ask {
     my ($path, $data) = @_;
@@ -190,6 +190,8 @@ for my $where (@where) {
     my ($whole) = ask($path, chat_body('huge-event:3'));
     is length($whole->json->{choices}[0]{message}{content}), 3 * 1_048_576, "$where 3 MB in one answer";
     is $whole->header('Content-Length'), length $whole->content, "$where … whole";
+    my ($read) = ask("$where/v1/chat", { model => 'raw:huge-event:3', message => 'hello' });
+    is length($read->json->{content}), 3 * 1_048_576, "$where 3 MB in one answer, read";
 }
 
 log_clean();

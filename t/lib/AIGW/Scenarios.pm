@@ -342,6 +342,28 @@ my $slow_down = error_json('upstream says slow down', 'requests', 'rate_limit_ex
         my ($role, @rest) = events($q, 0);
         return answer($q, 1, $role, text_event($q, $text), @rest);
     },
+    # odd:KIND: a whole answer that no model server should give; a stream is as any other
+    odd => sub {
+        my ($q) = @_;
+        return answer($q, 5, events($q, 5)) if $q->{stream};
+        my $said = sub { '{"index":0,"message":{"role":"assistant","content":' . $_[0] . '},"finish_reason":"stop"}' };
+        my $good = '"choices":[' . $said->('"good"') . '],"usage":' . usage(5);
+        my %odd = (
+            escapes => '"choices":[' . $said->('"\\u00fc\\n\\ud83d\\ude00\\"\\\\"') . ']',
+            types   => '"choices":[' . $said->('{"content":"no"}') . '],"usage":[]',
+            places  => '"choices":[null,' . $said->('"good"') . '],"usage":' . usage(5),
+            twice   => '"choices":[' . $said->('"no"') . '],' . $good,
+            nul     => '"choices":[' . $said->('"a\\u0000"') . ']',
+            utf8    => '"choices":[' . $said->(qq("\xff")) . ']',
+            deep    => '"x":' . '[' x 130 . ']' x 130 . ",$good",
+            number  => qq("x":1e999,"y":99999999999999999999,$good),
+            empty   => '"choices":[]',
+            many    => '"x":[' . '{},' x 1_000_000 . "0],$good",
+            error   => '"error":{"message":"upstream says no","code":"odd_code"}',
+            'large-error' => '"error":{"message":"' . 'x' x 70_000 . '"}',
+        );
+        return answer_json($q, 200, '{"id":"chatcmpl-raw",' . $odd{ arg($q, 0, 'escapes') } . '}');
+    },
     'body-on-204' => sub { my ($q) = @_; return head($q, 204, 'Content-Type: application/json', 'Content-Length: 12') . qq({"ok":true}\n) },
     # status:N
     status => sub {
