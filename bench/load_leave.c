@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define FOREVER_MS "600000"
@@ -43,7 +44,7 @@ static void enter(enum leave_state to)
 
 /* ------------------------------------------------------------------ what the model server says */
 
-/* GET /stats, waiting for it: a millisecond. NULL if there is none. */
+/* GET /stats, waiting for it: a few milliseconds, and never so long that our streams fill up. NULL if there is none. */
 static const char *stats(void)
 {
     static const char ask[] = "GET /stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -51,13 +52,15 @@ static const char *stats(void)
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((unsigned short)opt.stats_port)};
     size_t len = 0;
     ssize_t n = -1;
+    struct timeval patience = {.tv_usec = 500000};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     if (!text && !(text = malloc(STATS_MAX))) {
         return NULL;
     }
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (fd >= 0 && !connect(fd, (struct sockaddr *)&a, sizeof a) && send(fd, ask, sizeof ask - 1, MSG_NOSIGNAL) == sizeof ask - 1) {
+    if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) && !connect(fd, (struct sockaddr *)&a, sizeof a) &&
+        send(fd, ask, sizeof ask - 1, MSG_NOSIGNAL) == sizeof ask - 1) {
         while (len < STATS_MAX - 1 && (n = recv(fd, text + len, STATS_MAX - 1 - len, 0)) > 0) {
             len += (size_t)n;
         }
