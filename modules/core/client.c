@@ -47,13 +47,14 @@ static ap_filter_t *own_filter(conn_rec *c)
     return f;
 }
 
-/* Core's filter writes to the park's socket, which it asks for its time-out and gives it back: 0, for -1 would switch O_NONBLOCK around each write. Set only when core is needed. */
+/* Core's filter sets the time-out of its socket to 0 and back around each write. The park's has none, -1, and would have O_NONBLOCK switched with it. Set only when core
+ * is needed. */
 static void never_wait(conn_rec *c)
 {
     core_net_rec *net = aigw_client_core_filter(c)->ctx;
     apr_interval_time_t t = 0;
 
-    if (apr_socket_timeout_get(net->client_socket, &t) == APR_SUCCESS && t) {
+    if (apr_socket_timeout_get(net->client_socket, &t) == APR_SUCCESS && t < 0) {
         apr_socket_timeout_set(net->client_socket, 0);
     }
 }
