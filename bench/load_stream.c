@@ -148,5 +148,8 @@ void stream_serve(slot *s, unsigned events)
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
         receive(s);
     }
+    if (s->tls && s->serial >= 0 && s->sent < s->request_len) {
+        send_request(s); /* reading may have been what ended the handshake, and nothing else would wake us */
+    }
     maybe_abort(s);
 }

@@ -57,7 +57,7 @@ def _factor(value):
 
 def markdown(results):
     names = [s.name for s in results.servers]
-    others = [n for n in ("nginx", "mod_proxy") if n in names and n != "gateway"]
+    others = [n for n in ("baseline", "nginx", "mod_proxy") if n in names]
     with_ratios = others if "gateway" in names else []
     lines = [_line(["work", "number", *names, *(f"gateway / {o}" for o in with_ratios)]),
              _line(["---", "---", *["---:"] * (len(names) + len(with_ratios))])]

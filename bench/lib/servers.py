@@ -128,7 +128,7 @@ def answers(port, tls):
         answer = client.getresponse()
         answer.read()
         return answer.status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         client.close()
