@@ -60,7 +60,7 @@ static apr_status_t pass(aigw_sseout_t *out, request_rec *r, int flush)
         out->bb = apr_brigade_create(r->pool, c->bucket_alloc);
     }
     APR_BRIGADE_INSERT_TAIL(out->bb, apr_bucket_transient_create(out->pending.data, out->pending.len, c->bucket_alloc));
-    if (out->finished) {
+    if (out->finished && out->passed) { /* in the first brigade httpd would count it, and say Content-Length */
         APR_BRIGADE_INSERT_TAIL(out->bb, apr_bucket_eos_create(c->bucket_alloc));
         rv = pass_on(f, out->bb, c);
         f = c->output_filters; /* behind its EOS the request's own filters take nothing */
@@ -72,6 +72,7 @@ static apr_status_t pass(aigw_sseout_t *out, request_rec *r, int flush)
         APR_BRIGADE_INSERT_TAIL(out->bb, apr_bucket_flush_create(c->bucket_alloc));
         rv = pass_on(f, out->bb, c);
     }
+    out->passed = 1;
     aigw_buffer_clear(&out->pending, KEEP);
     return rv;
 }

@@ -22,6 +22,7 @@ typedef struct aigw_sseout_t {
     aigw_buffer_t pending;   /* written in this turn */
     apr_bucket_brigade *bb;  /* in the client's r->pool: not to be touched once call->client is NULL */
     unsigned committed : 1;  /* status and header are spent */
+    unsigned passed : 1;     /* something has gone to the filters */
     unsigned finished : 1;   /* the last event is written; more goes nowhere */
 } aigw_sseout_t;
 

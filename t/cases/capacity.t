@@ -2,6 +2,7 @@
 use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);
+use Time::HiRes qw(sleep);
 use AIGW::Client qw(chat);
 use AIGW::Log;
 use AIGW::Server;
@@ -20,12 +21,16 @@ $s->stop;
 
 $s = start(event => "${small}MaxSpareThreads 32\nAsyncRequestWorkerFactor 100\nAIGWReactors 3\n$model");
 unlike $s->log, qr/AIGW019[013]/, 'enough of everything: nothing is said';
-my ($child) = map { m{^(\d+)} } $s->children;
-my $threads = () = glob "/proc/$child/task/*";
-$s->stop;
-$s = start(event => "${small}MaxSpareThreads 32\nAsyncRequestWorkerFactor 100\nAIGWReactors 1\n$model");
-($child) = map { m{^(\d+)} } $s->children;
-is $threads - (() = glob "/proc/$child/task/*"), 2, 'AIGWReactors 3 are two threads more than 1';
+my $other = start(event => "${small}MaxSpareThreads 32\nAsyncRequestWorkerFactor 100\nAIGWReactors 1\n$model");
+my ($child, $child_of_other) = map { my ($first) = $_->children; $first =~ m{^(\d+)} } $s, $other;
+# a child may still be starting its threads
+sub threads { my ($pid) = @_; return scalar(() = glob "/proc/$pid/task/*") }
+for (1 .. 1000) {
+    last if threads($child) - threads($child_of_other) == 2;
+    sleep 0.02;
+}
+is threads($child) - threads($child_of_other), 2, 'AIGWReactors 3 are two threads more than 1';
+$other->stop;
 open my $limits, '<', "/proc/$child/limits" or die;
 my ($files) = grep { /open files/ } <$limits>;
 my ($soft, $hard) = $files =~ /(\d+)\s+(\d+)/;
