@@ -73,8 +73,7 @@ sub tool {
     my $shim = "$o{out}/tsan_apr.so";
     system("$cc -std=gnu11 -O1 -g -fPIC -shared -fsanitize=thread $apr -o '$shim' '$FindBin::RealBin/tsan_apr.c'") == 0 or die "tsan_apr.c cannot be built\n";
     chmod 0755, $shim;
-    # libraries that are not instrumented synchronise in ways that are not seen; what they do to memory is passed over, what we do is not
-    my $options = "log_path=$o{out}/reports/tsan exitcode=0 die_after_fork=0 ignore_noninstrumented_modules=1 history_size=7 second_deadlock_stack=1";
+    my $options = "log_path=$o{out}/reports/tsan exitcode=0 die_after_fork=0 history_size=7 second_deadlock_stack=1";
     my @random = system('setarch -R true 2>/dev/null') == 0 ? ('setarch', '-R') : ();    # more random addresses than its shadow has room for
     return (wrap => [@random, 'env', "LD_PRELOAD=$library $shim", "TSAN_OPTIONS=$options"]);
 }
@@ -352,6 +351,13 @@ sub keep_alive {
 
 # ------------------------------------------------------------------ what the tool says
 
+# OpenSSL publishes what it has worked out with atomic operations that are not seen: a race of which both sides are in its own code. Who called it does not matter.
+sub openssl_own {
+    my ($report) = @_;
+    my @sides = $report =~ /^  (?:Previous )?(?:atomic )?(?:read|write) of size .*\n((?:    #\d.*\n)+)/gim;
+    return @sides == 2 && !grep { (grep { !/\(libtsan/ } split /\n/)[0] !~ /\(lib(?:crypto|ssl)\./ } @sides;
+}
+
 # The tool's reports that have a frame in one of these objects: (of ours, of the deliberate race)
 sub reports {
     my (@ours, $deliberate);
@@ -360,7 +366,7 @@ sub reports {
             for my $report (split /^={18}\n/m, slurp($file) // '') {
                 next unless $report =~ /WARNING: ThreadSanitizer|FATAL: ThreadSanitizer|ERROR: ThreadSanitizer/;
                 if    ($report =~ /race_number|race_second|run_race/) { $deliberate++ }
-                elsif ($report =~ /mod_aigw|FATAL|ERROR/)             { push @ours, $report }
+                elsif ($report =~ /mod_aigw|FATAL|ERROR/ && !openssl_own($report)) { push @ours, $report }
             }
         }
     }
@@ -375,12 +381,8 @@ sub reports {
     return ($deliberate || 0, @ours);
 }
 
-# A number of mod_status, of all children.
-sub in_status {
-    my ($s, $key) = @_;
-    my ($n) = AIGW::Client::get('/server-status?auto', port => $s->{port}, timeout => $PATIENCE)->{content} =~ /^$key: (\d+)/m;
-    return $n // 0;
-}
+# Connections that are parked: each has an eventfd. A child has a few more.
+sub parked { my ($s) = @_; return scalar grep { (readlink // '') eq 'anon_inode:[eventfd]' } map { glob "/proc/@{[m{(\d+)}]}/fd/*" } $s->children }
 
 sub race { my ($s) = @_; return $o{tool} ne 'tsan' || AIGW::Client::get('/test/race', port => $s->{port}, timeout => $PATIENCE)->{content} eq "raced\n" }
 
@@ -419,7 +421,7 @@ $s->signal('USR1');
 said('graceful restart');
 join_groups();
 said('all clients are done');
-ok(eval { $s->wait_for('new children', $PATIENCE, sub { my %was = map { $_ => 1 } @old; return grep { !$was{$_} } $s->children }) }, 'there are new children', $@);
+ok(scalar eval { $s->wait_for('new children', $PATIENCE, sub { my %was = map { $_ => 1 } @old; return scalar grep { !$was{$_} } $s->children }) }, 'there are new children', $@);
 ok(race($s), 'another race, in the new child');
 
 # a graceful stop: what is open is finished
@@ -427,10 +429,10 @@ my $hold = sub { load(@_, '--streams', sized(30), '--tokens', 100) };
 group('streams through a graceful stop', sub { $hold->(@stream) });
 group('TLS streams through a graceful stop', sub { $hold->(@tls) });
 my $open = 0;
-ok(eval { $s->wait_for('open streams', $PATIENCE / 2, sub { $open = in_status($s, 'ConnsAsyncWaitIO'); $open >= sized(20) }) }, 'streams are open', "$open: $@");
+ok(scalar eval { $s->wait_for('open streams', $PATIENCE / 2, sub { $open = parked($s); $open >= 2 * sized(30) }) }, 'streams are open', "$open: $@");
 $s->signal('WINCH');
 join_groups();
-ok(eval { $s->wait_end($PATIENCE) }, 'the graceful stop has ended', $@);
+ok(scalar eval { $s->wait_end($PATIENCE) }, 'the graceful stop has ended', $@);
 said('stopped gracefully');
 my @crashes = $s->crashes;
 
@@ -441,7 +443,7 @@ for (@open) { $_->head($PATIENCE); $_->event($PATIENCE) }
 push @open, map { opened($t->{port}, 'raw', 'silent', 0, path => $_ % 2 ? '/block/v1/chat/completions' : $PATH) } 1 .. 4;
 (shift @open)->rst for 1 .. sized(5);
 $t->signal('TERM');
-ok(eval { $t->wait_end($PATIENCE) }, 'the hard stop has ended', $@);
+ok(scalar eval { $t->wait_end($PATIENCE) }, 'the hard stop has ended', $@);
 said('stopped');
 ok(!@crashes && !$t->crashes, 'no crash in the error logs', @crashes, $t->crashes);
 
