@@ -67,7 +67,7 @@ sub tool {
     if ($o{tool} eq 'memcheck') {
         my @options = qw(--tool=memcheck --trace-children=yes --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=none --num-callers=40 --undef-value-errors=yes
             --child-silent-after-fork=no);
-        return (env => {}, wrap => ['valgrind', @options, "--suppressions=$FindBin::RealBin/memcheck.supp", "--log-file=$o{out}/reports/memcheck.%p"]);
+        return (env => {}, wrap => ['valgrind', @options, "--log-file=$o{out}/reports/memcheck.%p"]);
     }
     chomp(my $library = `$cc -print-file-name=libtsan.so`);
     my $shim = "$o{out}/tsan_apr.so";
