@@ -173,6 +173,7 @@ static int run_detached(request_rec *r, const char *model_name, const char *text
     result_t *res = calloc(1, sizeof *res); /* outlives a handler that gives up */
     aigw_call_t *call = model ? core->call_make_detached(r->server, core->request(r), model) : NULL;
     aigw_sink_t *sink;
+    int ended;
 
     if (!call || !res) {
         free(res);
@@ -195,7 +196,11 @@ static int run_detached(request_rec *r, const char *model_name, const char *text
     wait_for(res, &res->ended);
     ap_rprintf(r, "text=%.*s finish=%s error=%s usage=%d/%d ends=%d\n", (int)res->len, res->text, res->finish, res->error, (int)res->prompt,
                (int)res->completion, res->ends);
+    ended = res->ended;
     apr_thread_mutex_unlock(res->mutex);
+    if (ended) {
+        free(res);
+    }
     return OK;
 }
 
