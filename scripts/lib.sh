@@ -240,13 +240,14 @@ configured() {
     must_step configure "$log" "What configure found out is in $folder/config.log." run_configure "$folder" "$@"
 }
 
-# tree gcc|clang|asan: the same for suites, all of it built, in $BUILD/NAME; sets TREE. Its output is the suite's.
+# tree gcc|clang|asan|tsan: the same for suites, all of it built, in $BUILD/NAME; sets TREE. Its output is the suite's.
 tree() {
     TREE=$BUILD/$1
     case $1 in
     gcc) set -- --enable-werror CC=gcc ;;
     clang) set -- --enable-werror CC=clang ;;
     asan) set -- --enable-werror --enable-sanitizers CC=gcc CFLAGS='-O1 -g' ;;
+    tsan) set -- --enable-werror CC=gcc CFLAGS='-O1 -g -fsanitize=thread -fno-omit-frame-pointer' ;;
     *) die "tree $1?" ;;
     esac
     if configure_is_old; then run_autoreconf || return 1; fi

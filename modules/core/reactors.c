@@ -225,8 +225,10 @@ void aigw_reactor_nudge(aigw_drive_t *d)
 
     if (re && aigw_reactor_running()) {
         apr_thread_mutex_lock(re->mutex);
-        re->nudged = 1;
-        wake_once(re);
+        if (re->running) { /* under the mutex, or its descriptor may be closed by now, and be another's */
+            re->nudged = 1;
+            wake_once(re);
+        }
         apr_thread_mutex_unlock(re->mutex);
     }
 }

@@ -305,7 +305,8 @@ sub closed {
     my ($self, $c, $by, $how) = @_;
     $c->{gone} = 1;
     $self->{poll}->remove($c->{fh});
-    $c->{fh}->close($c->{tls} ? (SSL_no_shutdown => $how eq 'rst') : ());
+    # a failed handshake has made it a plain socket again
+    $c->{fh}->close($c->{tls} && $c->{fh}->isa('IO::Socket::SSL') ? (SSL_no_shutdown => $how eq 'rst') : ());
     delete $self->{conns}{ $c->{id} };
     return if $c->{control};
     $self->event('accepted', $c, $c->{opened}) unless $c->{last};

@@ -4,7 +4,8 @@ package AIGW::Server;
 #   my $s = AIGW::Server->new(conf => "...", mpm => 'event');   # conf comes behind the modules, a port and the log files
 #   $s->{port}; $s->signal('USR1'); $s->children; $s->wait_gone(@children); $s->stop; $s->log
 # Further: tls => 1 makes a second port, {tls_port}, with everything that the first has; env => { NAME => value } is httpd's environment,
-# limits => ['--nofile=90:90'] are options of prlimit(1) for it.
+# limits => ['--nofile=90:90'] are options of prlimit(1) for it; wrap => ['valgrind', ...] comes before httpd, start => N are seconds that it may take.
+# vars => { t_logs, httpd, tls_dir }: outside of Apache::Test.
 #
 # What runs out: limit(nofile => N, $pid), descriptors($pid), leave_free(K, @pids) (so many descriptors), cpu($pid) (seconds).
 #
@@ -23,7 +24,7 @@ use constant START => 30;
 
 sub new {
     my ($class, %o) = @_;
-    my $v = Apache::Test::vars();
+    my $v = $o{vars} || Apache::Test::vars();
     my ($mpm) = $o{mpm} || map { /(\w+)/ } grep { Apache::Test::have_module("mpm_$_") } qw(event worker prefork);
     my $self = bless { pid => 0, port => free_port(), owner => $$, dir => File::Temp->newdir('server-XXXXXX', DIR => $v->{t_logs}, CLEANUP => !$ENV{AIGW_KEEP}) }, $class;
     chmod 0755, "$self->{dir}";
@@ -35,6 +36,8 @@ sub new {
         . "LogFormat \"id=%{AIGW_REQUEST_ID}e status=%>s error=%{AIGW_ERROR}e aborted=%X\" t\nCustomLog $self->{dir}/access_log t\n";
     $self->{env} = $o{env} || {};
     $self->{limits} = $o{limits} || [];
+    $self->{wrap} = $o{wrap} || [];
+    $self->{patience} = $o{start} || START;
     if ($o{tls}) {
         $self->{tls_port} = free_port();
         $self->{head} .= "Listen 127.0.0.1:$self->{tls_port}\n<VirtualHost 127.0.0.1:$self->{tls_port}>\nSSLEngine on\n"
@@ -56,14 +59,14 @@ sub start {
         open STDOUT, '>>', "$self->{dir}/start";
         open STDERR, '>&', \*STDOUT;
         @ENV{ keys %{ $self->{env} } } = values %{ $self->{env} };
-        exec((@{ $self->{limits} } ? ('prlimit', @{ $self->{limits} }) : ()), $self->{httpd}, '-d', "$self->{dir}", '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND') or POSIX::_exit(127);
+        exec((@{ $self->{limits} } ? ('prlimit', @{ $self->{limits} }) : ()), @{ $self->{wrap} }, $self->{httpd}, '-d', "$self->{dir}", '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND') or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
-    for (my $until = time + START; !IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}); sleep 0.02) {
+    for (my $until = time + $self->{patience}; !IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}); sleep 0.02) {
         die 'httpd does not start: ', slurp("$self->{dir}/start") // '', $self->log, "\n" if time > $until || waitpid($pid, POSIX::WNOHANG()) == $pid;
     }
     # the port is open while the configuration is read for the second time
-    for (my $until = time + START; $self->log !~ /resuming normal operations/; sleep 0.01) { die 'httpd does not come up: ', $self->log if time > $until }
+    for (my $until = time + $self->{patience}; $self->log !~ /resuming normal operations/; sleep 0.01) { die 'httpd does not come up: ', $self->log if time > $until }
     return;
 }
 

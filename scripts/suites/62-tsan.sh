@@ -1,0 +1,18 @@
+# shellcheck shell=bash
+# title: the gateway under stress, ThreadSanitizer
+# packages: libapache2-mod-perl2 libio-socket-ssl-perl openssl=openssl
+set -u
+# shellcheck source=scripts/lib.sh
+. "$TOP/scripts/lib.sh"
+
+# The clients are not what is looked at, and need not be slow.
+tree gcc || exit 1
+load=$TREE/bench/aigw-load
+tree tsan || exit 1
+# functions of ours that TSan was built into: without them it would find nothing wrong
+for so in "$TREE"/modules/.libs/mod_aigw.so "$TREE"/modules/.libs/mod_aigw_stream.so; do
+    n=$(nm -D --undefined-only "$so" | grep -c ' __tsan_')
+    printf '%s: %d entry points of TSan\n' "$(basename "$so")" "$n"
+    [ "$n" -ge 10 ] || checks 1 1
+done
+exec perl "$TOP/t/tools/stress.pl" --tree "$TREE" --load "$load" --tool tsan --out "$TREE/t/stress"
