@@ -73,6 +73,14 @@ static aigw_pump_e invalid(http_source_t *hs, aigw_call_t *call, const char *why
                 aigw_error_make(call->pool, 502, "upstream_invalid_response", NULL, "The model server's answer could not be used."));
 }
 
+/* It is not the upstream's fault. */
+static const aigw_error_t *no_memory(aigw_call_t *call)
+{
+    ap_log_error(APLOG_MARK, APLOG_ERR, APR_ENOMEM, call->server, "AIGW0187: [%s] model %s: no memory for the answer of upstream %s",
+                 call->context->id, call->model->name, call->model->upstream->url);
+    return aigw_error_make(call->pool, 500, "internal_error", NULL, "The gateway is out of memory.");
+}
+
 static aigw_pump_e reset(http_source_t *hs, aigw_call_t *call, const char *why)
 {
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, call->server, "AIGW0181: [%s] model %s: upstream %s broke off its answer: %s", call->context->id,
@@ -192,7 +200,12 @@ static const aigw_error_t *on_body(http_source_t *hs, aigw_call_t *call, const a
         return on_events(hs, call, body->data, body->len, why);
     case BODY_WHOLE:
         if (!gather(hs, call, body->data, body->len, (apr_size_t)call->engine->conf->max_answer_size)) {
-            *why = "it is larger than AIGWMaxAnswerSize";
+            if (body->len > (apr_size_t)call->engine->conf->max_answer_size - hs->whole_len) {
+                *why = "it is larger than AIGWMaxAnswerSize";
+            }
+            else {
+                return no_memory(call);
+            }
         }
         break;
     case BODY_FAILURE: {
