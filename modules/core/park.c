@@ -403,6 +403,11 @@ static void resume_connection(conn_rec *c, request_rec *r)
     park->closing_call = park->call; /* NULL by now if it was detached */
     apr_thread_mutex_unlock(park->lock);
     put_back(park);
+    if (park->closing_call && park->closing_call->engine->phase < AIGW_PHASE_OVER) {
+        /* at once: a child that is being stopped hard closes without the hook below, and mod_proxy's pools assert that nothing is in use */
+        park->closing_call->engine->no_drain = 1; /* no reactor to go on in */
+        aigw_engine_client_gone(park->closing_call, aigw_clock_now());
+    }
     park->r = NULL;
     park->call = NULL;
     c->aborted = 1;
@@ -422,12 +427,6 @@ static int pre_close_connection(conn_rec *c)
 
         park->closing = NULL;
         park->closing_call = NULL;
-        if (call && call->engine->phase < AIGW_PHASE_OVER) {
-            aigw_engine_client_gone(call, aigw_clock_now());
-            if (call->engine->draining) { /* no reactor to go on in: end it */
-                call->engine->draining = 0;
-            }
-        }
         finish_request(closing, call);
         c->cs->state = state;
     }
