@@ -168,7 +168,7 @@ class Pace64(Row):
 
     def measure(self, server, folder, size):
         warmup, seconds = size
-        with Session(server, folder, Shape()) as session:
+        with Session(server, folder, Shape(64)) as session:
             said, used = session.load(["--keep-alive", "--streams", 64, "--tokens", 100, "--rate", 0, "--warmup", warmup, "--seconds", seconds])
         return _stream_numbers(said, used, server.name == "direct")
 

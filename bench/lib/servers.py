@@ -173,12 +173,11 @@ class Gateway(Httpd):
     def values(self, shape):
         # httpd counts connections, the limit of open files is a child's: as many children as the streams need
         room = (open_files() - SPARE_FILES) // FILES_A_STREAM
-        children = self.children or max(1, math.ceil(shape.streams * 1.05 / room))
-        # for requests as many threads as mod_proxy has
-        threads = THREADS if shape.streams > 200 else 100
-        return {**super().values(shape), "MODULES": os.path.join(self.build.folder, "modules", ".libs"), "THREADS": threads,
-                "CHILDREN": children, "PLACES": 2 * children, "WORKERS": threads * children,
-                "FACTOR": min(400, (room - threads) // threads), "EXTRA": "\n".join(self.extra)}
+        # for requests as many processes and threads as mod_proxy has
+        children = self.children or (max(1, math.ceil(shape.streams * 1.05 / room)) if shape.streams else 4)
+        return {**super().values(shape), "MODULES": os.path.join(self.build.folder, "modules", ".libs"), "THREADS": THREADS,
+                "CHILDREN": children, "PLACES": 2 * children, "WORKERS": THREADS * children,
+                "FACTOR": min(400, (room - THREADS) // THREADS), "EXTRA": "\n".join(self.extra)}
 
 
 class ModProxy(Httpd):

@@ -176,8 +176,9 @@ static int answers_promptly(const aigw_call_t *call)
 {
     apr_uint32_t usual = apr_atomic_read32(&call->model->upstream->answer_time);
 
-    return !call->stream && !call->client->connection->master && usual && usual < call->engine->conf->park_after &&
-           call->engine->conf->park && aigw_park_supported();
+    /* a client that leaves meanwhile would leave the worker to drain the answer */
+    return !call->stream && call->engine->no_drain && !call->client->connection->master && usual &&
+           usual < call->engine->conf->park_after && call->engine->conf->park && aigw_park_supported();
 }
 
 int aigw_call_run(request_rec *r, aigw_call_t *call, aigw_sink_t *sink)

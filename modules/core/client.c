@@ -128,7 +128,8 @@ static apr_status_t write_now(conn_rec *c, apr_bucket_brigade *bb)
         n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
-        return errno == EAGAIN || errno == EWOULDBLOCK ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
+        /* core, which is asked next, knows what to do without memory */
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
     }
     drop_written(bb, (apr_size_t)n);
     if (count_bytes_out) {

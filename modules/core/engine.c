@@ -12,6 +12,7 @@
 
 APLOG_USE_MODULE(aigw);
 
+#define REST            apr_time_from_msec(1)
 #define RESTARTS_MAX    3
 #define ANSWER_TIME_MAX 100000 /* us: one slow answer must not count for more */
 #define DRAINS_MAX      1000   /* calls of a child that go on without a client: httpd does not count them, so we do */
@@ -283,7 +284,7 @@ static int clock_turn(aigw_call_t *call, apr_time_t now)
     aigw_engine_t *eng = call->engine;
     const aigw_error_t *error;
 
-    eng->deadline = 0;
+    eng->deadline = eng->rest_until > now ? eng->rest_until : 0;
     if (call->source->wake && !eng->blocked) {
         earlier(&eng->deadline, call->source->wake);
     }
@@ -316,14 +317,30 @@ static int clock_turn(aigw_call_t *call, apr_time_t now)
     return eng->phase >= AIGW_PHASE_OVER;
 }
 
+/* An upstream that is faster than any reader, a thousand pieces a second and more, is left alone for a moment, so that the next turn finds several: one system call
+ * for each of them would cost more than all else. Only in the reactor, which has others to look after; the first piece never waits. */
+static void rest(aigw_engine_t *eng, apr_time_t now)
+{
+    if (eng->nonblocking && eng->fed && now - eng->fed < REST) {
+        eng->rest_until = now + REST;
+    }
+    eng->fed = now;
+}
+
 /* What the source made of its turn. */
 static aigw_turn_e pump(aigw_call_t *call, apr_time_t now)
 {
     aigw_engine_t *eng = call->engine;
     aigw_pump_e rc;
 
+    if (eng->rest_until > now) {
+        return AIGW_TURN_WAIT;
+    }
     eng->told = 0;
     rc = call->source->vt->pump(call->source, call, now);
+    if (eng->told && rc == AIGW_PUMP_WAIT) {
+        rest(eng, now);
+    }
     if (eng->told && !eng->deaf) {
         eng->said = now;
         if (call->sink->vt->flush && call->sink->vt->flush(call->sink, call) != APR_SUCCESS) {

@@ -32,6 +32,8 @@ typedef struct aigw_engine_t {
     apr_time_t started;              /* last successful start() */
     apr_time_t heard;                /* last sign of life of the upstream */
     apr_time_t said;                 /* last thing sent to the client */
+    apr_time_t fed;                  /* the last turn that brought something */
+    apr_time_t rest_until;           /* a fast upstream is not read before; not later than now: at once */
     apr_time_t blocked_since;        /* the client takes nothing since then; 0: it does */
     apr_time_t drain_until;          /* a drained call ends then; 0: no limit */
     apr_time_t deadline;             /* of this wait: the next timer, 0: none */

@@ -283,6 +283,16 @@ static aigw_pump_e on_eof(http_source_t *hs, aigw_call_t *call)
     return reset(hs, call, aigw_http_response_why(hs->reader));
 }
 
+/* The connection was reset, or its TLS broke: a body that only the end of the connection would have ended is not complete. */
+static aigw_pump_e on_broken(http_source_t *hs, aigw_call_t *call)
+{
+    if (stale(hs)) {
+        hs->fresh = 1;
+        return AIGW_PUMP_RESTART;
+    }
+    return hs->complete ? end(hs, call) : reset(hs, call, "its connection was reset");
+}
+
 /* Feeds one piece to the reader. PUMP_AGAIN: go on. */
 static aigw_pump_e feed(http_source_t *hs, aigw_call_t *call, const char *data, apr_size_t len)
 {
@@ -329,7 +339,10 @@ static aigw_pump_e receive(http_source_t *hs, aigw_call_t *call, apr_size_t *got
         *got = (apr_size_t)n;
         return feed(hs, call, buf, *got);
     }
-    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? AIGW_PUMP_WAIT : on_eof(hs, call);
+    if (n < 0) {
+        return errno == EAGAIN || errno == EWOULDBLOCK ? AIGW_PUMP_WAIT : on_broken(hs, call);
+    }
+    return on_eof(hs, call);
 }
 
 /* The same through the connection's filters. */
@@ -366,7 +379,7 @@ static aigw_pump_e read_some(http_source_t *hs, aigw_call_t *call, apr_size_t *g
         rc = feed(hs, call, data, len);
     }
     if (rc == AIGW_PUMP_AGAIN && rv != APR_SUCCESS) {
-        rc = on_eof(hs, call);
+        rc = APR_STATUS_IS_EOF(rv) ? on_eof(hs, call) : on_broken(hs, call);
     }
     if (hs->conn.backend && backend->tmp_bb) {
         apr_brigade_cleanup(backend->tmp_bb);

@@ -109,7 +109,7 @@ static void settle_watches(aigw_reactor_t *re, aigw_drive_t *d, aigw_turn_e turn
     }
     else {
         watch(re, &d->client, EPOLLRDHUP);
-        watch(re, &d->upstream, turn == AIGW_TURN_AGAIN ? 0 : EPOLLIN | EPOLLRDHUP);
+        watch(re, &d->upstream, turn == AIGW_TURN_AGAIN || eng->rest_until > now ? 0 : EPOLLIN | EPOLLRDHUP);
     }
     set_busy(re, d, turn == AIGW_TURN_AGAIN);
     set_timer(re, d, now);
