@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # title: benchmarks, a short form
-# packages: python3=python3 openssl=openssl
+# packages: python3=python3 openssl=openssl libssl-dev
 set -u
 # shellcheck source=scripts/lib.sh
 . "$TOP/scripts/lib.sh"
