@@ -156,7 +156,7 @@ SKIP: {
         is say_ok($s, $port, stream => 1)->text, $text, '… a small one is answered';
     }
     my $r = say_ok($s, 'port', more => { scenario => 'huge-event:10' });
-    is "$r->{status} " . $r->json->{error}{type}, '502 upstream_error', 'no memory for a large answer: 502';
+    is "$r->{status} " . $r->json->{error}{code}, '500 internal_error', 'no memory for a large answer: 500, it is not the upstream';
     is raw_go($tag), scalar @open, 'the open answers are there';
     is scalar(grep { last_data($_) eq '[DONE]' } @open), scalar @open, '… and go on to their end';
     @open = ();
