@@ -171,13 +171,33 @@ static void put_away(park_t *park)
     park->call->engine->drive.client.fd = park->client_fd;
 }
 
+/* A hard stop closes whatever its workers have in hand, and an MPM that cannot poll closes the connection. */
+static int mpm_closed_it(park_t *park)
+{
+    apr_os_sock_t fd = -1;
+
+    return apr_os_sock_get(&fd, park->mpm_socket) != APR_SUCCESS || fd != park->event_fd;
+}
+
+static apr_status_t close_client(void *data)
+{
+    park_t *park = data;
+
+    return apr_socket_close(park->mpm_socket);
+}
+
 static void put_back(park_t *park)
 {
     core_net_rec *net = aigw_client_core_filter(park->c)->ctx;
 
+    if (mpm_closed_it(park)) { /* and with it went what would close the client's */
+        apr_pool_cleanup_register(park->c->pool, park, close_client, apr_pool_cleanup_null);
+    }
+    else {
+        close(park->event_fd);
+    }
     apr_os_sock_put(&park->mpm_socket, &park->client_fd, park->c->pool);
     net->client_socket = park->mpm_socket;
-    close(park->event_fd);
     park->event_fd = -1;
     park->nonblocking = 0;
     park->parked = 0;
@@ -199,7 +219,7 @@ static void call_worker(park_t *park)
 {
     const apr_uint64_t one = 1;
 
-    if (write(park->event_fd, &one, sizeof one) < 0 && errno != EAGAIN) {
+    if (!mpm_closed_it(park) && write(park->event_fd, &one, sizeof one) < 0 && errno != EAGAIN) {
         ap_log_cerror(APLOG_MARK, APLOG_CRIT, errno, park->c,
                       "AIGW0141: a parked connection cannot be given back, it waits for its Timeout");
     }
@@ -293,7 +313,7 @@ static int parked_connection(park_t *park)
 {
     apr_uint64_t n;
 
-    if (read(park->event_fd, &n, sizeof n) < 0 && errno != EAGAIN) {
+    if (!mpm_closed_it(park) && read(park->event_fd, &n, sizeof n) < 0 && errno != EAGAIN) {
         ap_log_cerror(APLOG_MARK, APLOG_CRIT, errno, park->c, "AIGW0142: the event descriptor of a parked connection cannot be read");
     }
     if (!park->done && park->c->aborted && park->call) {
