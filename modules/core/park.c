@@ -17,6 +17,7 @@
 #include <http_protocol.h>
 #include <http_request.h>
 #include <mpm_common.h>
+#include <apr_atomic.h>
 #include <apr_portable.h>
 
 #include <errno.h>
@@ -55,6 +56,8 @@ typedef struct park_t {
 } park_t;
 
 static int can_wait;
+/* Connections that came while this child was not being stopped: the MPM has counted them. */
+static volatile apr_uint32_t counted;
 
 static park_t *park_of(conn_rec *c)
 {
@@ -103,6 +106,26 @@ static int core_is_as_known(conn_rec *c)
     return !ap_cstr_casecmp(f->frec->name, "core") && net && net->c == c && net->client_socket == ap_get_conn_socket(c);
 }
 
+static int mpm_is_stopping(void)
+{
+    int state = 0;
+
+    return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
+}
+
+static apr_status_t count_out(void *data)
+{
+    apr_atomic_dec32(&counted);
+    return APR_SUCCESS;
+}
+
+/* The listener of a child that is being stopped ends when the MPM counts no connection, and one that it has just accepted is not counted before a worker takes it:
+ * nobody would poll that any more. If one that was counted before has been there all the time, the listener is too, and now stays for this one as well. */
+static int listener_stays(void)
+{
+    return apr_atomic_read32(&counted) != 0;
+}
+
 static int can_park(request_rec *r, aigw_call_t *call)
 {
     conn_rec *c = r->connection;
@@ -110,7 +133,7 @@ static int can_park(request_rec *r, aigw_call_t *call)
 
     return can_wait && call->engine->conf->park && !c->master && c->cs && !c->clogging_input_filters && !r->main && !r->prev &&
            !c->aborted && (park = park_of(c)) != NULL && park->inner && !park->r && core_is_as_known(c) && !filters_block(r) &&
-           aigw_reactor_running();
+           listener_stays() && aigw_reactor_running();
 }
 
 /* ------------------------------------------------------------------ in and out */
@@ -459,6 +482,10 @@ static int pre_connection(conn_rec *c, void *csd)
         park_t *park = apr_pcalloc(c->pool, sizeof *park);
         park->c = c;
         park->event_fd = -1;
+        if (!mpm_is_stopping()) {
+            apr_atomic_inc32(&counted);
+            apr_pool_cleanup_register(c->pool, NULL, count_out, apr_pool_cleanup_null);
+        }
         ap_set_module_config(c->conn_config, &aigw_module, park);
         aigw_client_add_filter(c, &park->nonblocking);
     }

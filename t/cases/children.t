@@ -13,7 +13,7 @@ my $prefork = Apache::Test::have_module('mpm_prefork');
 my $tls     = AIGW::Client::have_tls();
 my @ports   = ('port', $tls ? 'tls_port' : ());
 my $each    = $prefork ? 1 : 5;    # streams a child and port
-plan tests => @ports * 10 + 8 + 12 + 1, need_module('mod_aigw');
+plan tests => @ports * 10 + 8 + 12 + 4 + 1, need_module('mod_aigw');
 
 # Two children. Without event their streams fill them, and there may be no third; with it a third may come at any time.
 sub mpm {
@@ -130,6 +130,16 @@ for my $port (@ports) {
     cmp_ok $s->wait_gone(30, $prefork ? () : @old), '<', 30, '… and the old child goes';
     is_deeply [$s->crashes], [], 'nobody crashed';
     ok $s->signal('WINCH'), 'a graceful stop';
+    ok $s->wait_end(30), '… ends it';
+}
+# ------------------------------------------------------------------ the last connection of a child
+
+# httpd's listener ends a child that it sees without a connection, and does not see one that no worker has taken yet
+{
+    my $s = AIGW::Server->new(conf => mpm("MaxConnectionsPerChild 1\n", 2));
+    is_deeply unanswered($s, 12, 1), [], 'MaxConnectionsPerChild 1: questions are answered';
+    is_deeply [$s->crashes], [], '… nobody crashed';
+    ok $s->signal('WINCH'), '… a graceful stop';
     ok $s->wait_end(30), '… ends it';
 }
 log_clean();
