@@ -22,7 +22,7 @@
 #include "aigw_source.h"
 #include "aigw_version.h"
 
-#define AIGW_CORE_VERSION 1
+#define AIGW_CORE_VERSION 2
 
 /* Background work: fn(baton, p) on the child's one background thread, with a pool of its own that is cleared after it. */
 typedef void (*aigw_defer_fn)(void *baton, apr_pool_t *p);
@@ -87,6 +87,11 @@ typedef struct aigw_core_t {
     /* Queues fn(baton). name (a constant) is for the log. APR_SUCCESS; APR_EAGAIN: the queue is full (nothing is called, a numbered line is logged); APR_EOF: the child is
      * stopping. What is queued is run before a child that stops gracefully exits. */
     apr_status_t (*defer)(const char *name, aigw_defer_fn fn, void *baton);
+
+    /* --- version 2 --- */
+
+    /* 1 if the identity of this context may use the model, and its location gives it. Thread: the owner of the context. */
+    int (*model_allowed)(const aigw_request_t *context, const aigw_model_t *model);
 } aigw_core_t;
 
 APR_DECLARE_OPTIONAL_FN(const aigw_core_t *, aigw_core, (int version));

@@ -3,6 +3,7 @@
 #include "engine.h"
 #include "park.h"
 #include "request.h"
+#include "aigw_names.h"
 #include "aigw_sink.h"
 
 #include <http_log.h>
@@ -64,8 +65,9 @@ static aigw_request_t *copy_context(apr_pool_t *p, const aigw_request_t *from)
     ctx->identity.tier = apr_pstrdup(p, from->identity.tier);
     ctx->identity.method = apr_pstrdup(p, from->identity.method);
     ctx->identity.key_id = apr_pstrdup(p, from->identity.key_id);
-    ctx->identity.scopes = from->identity.scopes ? apr_array_copy(p, from->identity.scopes) : NULL;
-    ctx->identity.models = from->identity.models ? apr_array_copy(p, from->identity.models) : NULL;
+    ctx->identity.scopes = aigw_names_copy(p, from->identity.scopes);
+    ctx->identity.models = aigw_names_copy(p, from->identity.models);
+    ctx->location_models = aigw_names_copy(p, from->location_models);
     ctx->error = NULL;
     return ctx;
 }

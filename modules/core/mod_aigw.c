@@ -39,6 +39,7 @@ static const aigw_core_t core = {
     .call_emit = aigw_call_emit,
     .http_source = aigw_http_source,
     .defer = aigw_defer,
+    .model_allowed = aigw_request_model_allowed,
 };
 
 static const aigw_core_t *aigw_core(int version)

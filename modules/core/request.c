@@ -1,6 +1,7 @@
 #include "request.h"
 #include "conf.h"
 #include "aigw_decimal.h"
+#include "aigw_names.h"
 #include "aigw_request_id.h"
 #include "aigw_traceparent.h"
 
@@ -93,6 +94,11 @@ aigw_request_t *aigw_request_get(request_rec *r)
         apr_table_setn(r->err_headers_out, "X-Request-ID", ctx->id);
     }
     return ctx;
+}
+
+int aigw_request_model_allowed(const aigw_request_t *context, const aigw_model_t *model)
+{
+    return aigw_names_allow(context->identity.models, model->name) && aigw_names_allow(context->location_models, model->name);
 }
 
 /* ------------------------------------------------------------------ response headers */

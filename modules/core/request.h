@@ -3,6 +3,7 @@
 #define AIGW_CORE_REQUEST_H
 
 #include <httpd.h>
+#include "aigw_model.h"
 #include "aigw_request.h"
 
 /* The context of r, made if there is none. Never NULL. Thread: the owner of r. */
@@ -13,5 +14,8 @@ aigw_request_t *aigw_request_peek(request_rec *r);
 
 /* Registers the hooks and the output filter that belong to the context. */
 void aigw_request_register(apr_pool_t *p);
+
+/* aigw_core_t.model_allowed */
+int aigw_request_model_allowed(const aigw_request_t *context, const aigw_model_t *model);
 
 #endif

@@ -5,24 +5,7 @@
 #include "stream.h"
 #include "aigw_text.h"
 
-#include <apr_fnmatch.h>
 #include <apr_strings.h>
-
-/* The same patterns as the admission of a call: see aigw_identity_t. */
-static int allowed(const aigw_identity_t *identity, const aigw_model_t *model)
-{
-    int i;
-
-    if (!identity->models) {
-        return 1;
-    }
-    for (i = 0; i < identity->models->nelts; i++) {
-        if (apr_fnmatch(APR_ARRAY_IDX(identity->models, i, const char *), model->name, 0) == APR_SUCCESS) {
-            return 1;
-        }
-    }
-    return 0;
-}
 
 static json_t *model_json(const aigw_model_t *model)
 {
@@ -32,7 +15,7 @@ static json_t *model_json(const aigw_model_t *model)
                      (json_int_t)apr_time_sec(model->created), "owned_by", aigw_text_json(owner, strlen(owner)));
 }
 
-static json_t *list_json(const apr_array_header_t *models, const aigw_identity_t *identity)
+static json_t *list_json(const apr_array_header_t *models, const aigw_request_t *context)
 {
     json_t *data = json_array();
     int i;
@@ -40,7 +23,7 @@ static json_t *list_json(const apr_array_header_t *models, const aigw_identity_t
     for (i = 0; i < models->nelts; i++) {
         const aigw_model_t *model = APR_ARRAY_IDX(models, i, const aigw_model_t *);
 
-        if (allowed(identity, model)) {
+        if (aigw_stream_core->model_allowed(context, model)) {
             json_array_append_new(data, model_json(model));
         }
     }
@@ -81,19 +64,19 @@ static const char *asked_id(request_rec *r)
 
 int aigw_dialect_models(request_rec *r)
 {
-    const aigw_identity_t *identity = &aigw_stream_core->request(r)->identity;
+    const aigw_request_t *context = aigw_stream_core->request(r);
     const char *id = asked_id(r);
     char *text;
 
     if (*id) {
         const aigw_model_t *model = aigw_stream_core->model_find(r->server, id);
-        if (!model || !allowed(identity, model)) {
+        if (!model || !aigw_stream_core->model_allowed(context, model)) {
             return aigw_stream_core->error_send(r, aigw_intake_no_model(r, id));
         }
         text = aigw_answer_dump(model_json(model));
     }
     else {
-        text = aigw_answer_dump(list_json(aigw_stream_core->models(r->server), identity));
+        text = aigw_answer_dump(list_json(aigw_stream_core->models(r->server), context));
     }
     apr_table_setn(r->headers_out, "Cache-Control", "private, no-cache"); /* it depends on who asks */
     aigw_answer_send(r, text, text ? strlen(text) : 0);

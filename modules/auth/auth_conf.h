@@ -1,0 +1,27 @@
+/* Configuration of mod_aigw_auth: directives, merging. */
+#ifndef AIGW_AUTH_CONF_H
+#define AIGW_AUTH_CONF_H
+
+#include <httpd.h>
+#include <http_config.h>
+#include "key_store.h"
+
+typedef struct aigw_auth_server_t {
+    aigw_key_store_t *keys; /* AIGWKeyFile; NULL: none */
+} aigw_auth_server_t;
+
+typedef struct aigw_auth_dir_t {
+    apr_array_header_t *models; /* AIGWAllowModels, const char *; NULL: not said; empty: "all" */
+} aigw_auth_dir_t;
+
+void *aigw_auth_conf_server_create(apr_pool_t *p, server_rec *s);
+void *aigw_auth_conf_server_merge(apr_pool_t *p, void *base, void *add);
+void *aigw_auth_conf_dir_create(apr_pool_t *p, char *dir);
+void *aigw_auth_conf_dir_merge(apr_pool_t *p, void *base, void *add);
+
+extern const command_rec aigw_auth_conf_commands[];
+
+/* The patterns of the models that the location of r gives; NULL: all. */
+const apr_array_header_t *aigw_auth_conf_models(const ap_conf_vector_t *per_dir);
+
+#endif

@@ -1,0 +1,141 @@
+#include "identify.h"
+#include "auth.h"
+#include "auth_conf.h"
+#include "refuse.h"
+#include "aigw_credential.h"
+
+#include <http_core.h>
+#include <http_log.h>
+#include <http_request.h>
+#include <apr_strings.h>
+
+APLOG_USE_MODULE(aigw_auth);
+
+static aigw_credential_e read_credential(request_rec *r, aigw_credential_t *credential)
+{
+    const aigw_credential_fields_t fields = {
+        .authorization = apr_table_get(r->headers_in, "Authorization"),
+        .x_api_key = apr_table_get(r->headers_in, "X-API-Key"),
+        .api_key = apr_table_get(r->headers_in, "api-key"),
+        .websocket = apr_table_get(r->headers_in, "Sec-WebSocket-Protocol"),
+    };
+
+    return aigw_credential_read(&fields, r->pool, credential);
+}
+
+int aigw_auth_is_ours(request_rec *r)
+{
+    const char *type = ap_auth_type(r);
+
+    return type && !ap_cstr_casecmp(type, AIGW_AUTH_TYPE);
+}
+
+/* ------------------------------------------------------------------ who it is */
+
+static void set_env(request_rec *r, const char *name, const char *value)
+{
+    if (value) {
+        apr_table_setn(r->subprocess_env, name, value);
+    }
+}
+
+/* AIGW_USER is set where the access log is written, with all others, and here for CGI and expressions. */
+static int known(request_rec *r, const aigw_identity_t *identity)
+{
+    r->user = apr_pstrdup(r->pool, identity->user);
+    r->ap_auth_type = apr_pstrdup(r->pool, AIGW_AUTH_TYPE);
+    set_env(r, "AIGW_USER", identity->user);
+    set_env(r, "AIGW_TIER", identity->tier);
+    set_env(r, "AIGW_AUTH_METHOD", identity->method);
+    set_env(r, "AIGW_KEY_ID", identity->key_id);
+    return OK;
+}
+
+static int identify_key(request_rec *r, const aigw_credential_t *credential, aigw_identity_t *identity)
+{
+    const aigw_auth_server_t *conf = ap_get_module_config(r->server->module_config, &aigw_auth_module);
+    aigw_identity_t found = {0};
+    aigw_key_e what = conf->keys ? aigw_key_store_find(conf->keys, credential->token, credential->len, apr_time_now(), r->pool, &found)
+                                 : AIGW_KEY_UNKNOWN;
+
+    switch (what) {
+    case AIGW_KEY_GOOD:
+        *identity = found;
+        return known(r, identity);
+    case AIGW_KEY_DISABLED:
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0320: the API key %s is disabled", found.key_id);
+        return aigw_refuse_credential(r, "invalid_api_key", "This API key has been disabled.");
+    case AIGW_KEY_EXPIRED:
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0321: the API key %s has expired", found.key_id);
+        return aigw_refuse_credential(r, "invalid_api_key", "This API key has expired.");
+    default:
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0322: an API key that is not known");
+        return aigw_refuse_credential(r, "invalid_api_key", "This API key is not known.");
+    }
+}
+
+static int identify(request_rec *r, aigw_request_t *context)
+{
+    aigw_credential_t credential;
+
+    switch (read_credential(r, &credential)) {
+    case AIGW_CREDENTIAL_OK:
+        return identify_key(r, &credential, &context->identity);
+    case AIGW_CREDENTIAL_MULTIPLE:
+        return aigw_refuse_multiple(r);
+    case AIGW_CREDENTIAL_BAD:
+        return aigw_refuse_credential(r, "invalid_api_key", "This is no API key.");
+    default:
+        return aigw_refuse_anonymous(r);
+    }
+}
+
+/* ------------------------------------------------------------------ hooks */
+
+static int check_authn(request_rec *r)
+{
+    apr_time_t began = aigw_clock_now();
+    aigw_request_t *context;
+    int rc;
+
+    if (!aigw_auth_is_ours(r)) {
+        return DECLINED;
+    }
+    context = aigw_auth_core->request(r);
+    if (context->identity.user) { /* the main request's, for a sub-request or after an internal redirect */
+        return known(r, &context->identity);
+    }
+    rc = identify(r, context);
+    context->auth_time = aigw_clock_now() - began;
+    return rc;
+}
+
+/* A credential that is there is looked at, also where nobody has to have one. */
+static int force_authn(request_rec *r)
+{
+    aigw_credential_t credential;
+
+    return aigw_auth_is_ours(r) && read_credential(r, &credential) != AIGW_CREDENTIAL_NONE ? OK : DECLINED;
+}
+
+/* Where httpd or another module knows who it is (AuthType Basic, a client certificate, OpenID Connect), we do too. */
+static int adopt_user(request_rec *r)
+{
+    aigw_request_t *context;
+
+    if (r->user && *r->user && !aigw_auth_is_ours(r)) {
+        context = aigw_auth_core->request(r);
+        if (!context->identity.user) {
+            context->identity.user = apr_pstrdup(r->pool, r->user);
+            context->identity.method = r->ap_auth_type ? r->ap_auth_type : "httpd";
+        }
+    }
+    return DECLINED;
+}
+
+void aigw_identify_register(apr_pool_t *p)
+{
+    ap_hook_check_authn(check_authn, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_force_authn(force_authn, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_fixups(adopt_user, NULL, NULL, APR_HOOK_FIRST);
+}

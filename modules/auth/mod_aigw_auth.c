@@ -1,0 +1,98 @@
+/* mod_aigw_auth: who may call what. This file only wires: hooks, directives, providers. */
+#include "auth.h"
+#include "auth_conf.h"
+#include "hide.h"
+#include "identify.h"
+#include "refuse.h"
+#include "require.h"
+#include "aigw_hooks.h"
+
+#include <http_log.h>
+#include <http_request.h>
+
+const aigw_core_t *aigw_auth_core;
+
+/* In check_config, because `apachectl configtest` runs this and not post_config. */
+static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    APR_OPTIONAL_FN_TYPE(aigw_core) *get = APR_RETRIEVE_OPTIONAL_FN(aigw_core);
+
+    aigw_auth_core = get ? get(AIGW_CORE_VERSION) : NULL;
+    if (!aigw_auth_core) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "AIGW0301: mod_aigw_auth needs mod_aigw %s: load mod_aigw before mod_aigw_auth%s",
+                     AIGW_VERSION, get ? "; the one that is loaded is too old" : " (LoadModule aigw_module path/to/mod_aigw.so)");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    for (; s; s = s->next) {
+        const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
+
+        if (conf->keys && aigw_key_store_load(conf->keys, s, pconf)) {
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    return OK;
+}
+
+static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    for (; s; s = s->next) {
+        const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
+
+        if (conf->keys && aigw_key_store_watch(conf->keys, pconf) != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
+                         "AIGW0302: AIGWKeyFile needs mod_watchdog, which sees when the file changes (LoadModule watchdog_module "
+                         "path/to/mod_watchdog.so)");
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    return OK;
+}
+
+static void child_init(apr_pool_t *pchild, server_rec *s)
+{
+    for (; s; s = s->next) {
+        const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
+
+        if (conf->keys) {
+            aigw_key_store_child_init(conf->keys, pchild, s);
+        }
+    }
+}
+
+/* What the location gives to anybody; last, so that a rewrite into another location counts. */
+static int location_models(request_rec *r)
+{
+    const apr_array_header_t *models = aigw_auth_conf_models(r->per_dir_config);
+
+    if (models) {
+        aigw_auth_core->request(r)->location_models = models;
+    }
+    return DECLINED;
+}
+
+static int call_admit(aigw_call_t *call, const aigw_error_t **error)
+{
+    if (aigw_auth_core->model_allowed(call->context, call->model)) {
+        return OK;
+    }
+    *error = aigw_auth_core->error_make(call->pool, HTTP_FORBIDDEN, "model_not_allowed", "model", "You may not use the model %s here.",
+                                        call->model->name);
+    return HTTP_FORBIDDEN;
+}
+
+static void register_hooks(apr_pool_t *p)
+{
+    aigw_identify_register(p);
+    aigw_hide_register(p);
+    aigw_refuse_register(p);
+    aigw_require_register(p);
+    ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_fixups(location_models, NULL, NULL, APR_HOOK_LAST);
+    APR_OPTIONAL_HOOK(aigw, call_admit, call_admit, NULL, NULL, APR_HOOK_FIRST);
+}
+
+AP_DECLARE_MODULE(aigw_auth) = {
+    STANDARD20_MODULE_STUFF,     aigw_auth_conf_dir_create, aigw_auth_conf_dir_merge, aigw_auth_conf_server_create,
+    aigw_auth_conf_server_merge, aigw_auth_conf_commands,   register_hooks,           AP_MODULE_FLAG_NONE};
