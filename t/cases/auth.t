@@ -169,7 +169,7 @@ my @rules = (
     ['/all',   200, '403 permission_error null', '403 permission_error null'],
     ['/local-or-key', 200, 200, 200],
 );
-plan tests => @in + 4 * @out + 4 * @rules + 12 + 18 + 16 + 8, need_module('mod_aigw', 'mod_aigw_auth', 'mod_macro');
+plan tests => 7 + @in + 4 * @out + 4 * @rules + 12 + 18 + 16 + 8, need_module('mod_aigw', 'mod_aigw_auth', 'mod_macro');
 
 for (@in) {
     my ($name, @fields) = @$_;
@@ -273,6 +273,7 @@ write_keys($file, @lines);
 becomes(200, 'back again', sub { what(ask('/v1/models', bearer($key{alice}))) });
 if ($>) { pass 'not root: a file that cannot be read is not tried' for 1 .. 2 }
 else {
+    sleep 2; # every child has seen the last one
     chmod 0600, $file;
     utime time + 100, time + 100, $file;
     $s->wait_for('AIGW0310 again', 20, sub { ask('/v1/models', bearer($key{alice})); $s->log =~ /AIGW0310.*\n(?:.*\n)*.*AIGW0310/ });
@@ -293,4 +294,21 @@ for my $who (qw(alice bob carol dave erin zoe)) {
     is_deeply [@lines > 3 ? @lines[0 .. 2] : @lines], [], "$who\'s secret is in no log at trace8, nor in server-status";
 }
 is_deeply [$s->crashes], [], 'nobody crashed';
+
+# ------------------------------------------------------------------ conf/auth.conf, beside aigw.conf
+
+{
+    my $example = AIGW::Server->new(stopped => 1, conf => '');
+    write_keys("$example->{dir}/aigw.keys", line('alice', scopes => ['chat']), line('bob'));
+    $example->configure("Include \"$ENV{AIGW_SRC}/../conf/aigw.conf\"\nInclude \"$ENV{AIGW_SRC}/../conf/auth.conf\"\n");
+    $example->start;
+    $port = $example->{port};
+    is what(ask('/v1/models')), '401 authentication_error missing_api_key', 'auth.conf: nobody';
+    is what(ask('/v1/models', bearer($key{alice}))), 200, '… alice';
+    is what(ask('/v1/models', bearer($key{bob}))), 200, '… bob';
+    is what(say_to('/v1/chat/completions', 'echo')), '401 authentication_error missing_api_key', '… nobody asks a model';
+    is what(say_to('/v1/chat/completions', 'echo', bearer($key{alice}))), 200, '… alice, who has the scope, does';
+    is what(say_to('/v1/chat/completions', 'echo', bearer($key{bob}))), '403 permission_error insufficient_scope', '… bob may not';
+    is_deeply [$example->crashes], [], '… nobody crashed';
+}
 log_clean();

@@ -127,8 +127,22 @@ my @whole = (
     [upstream('openai balancer://nobody/v1'),                  'AIGW0171', qr/snippet:2: model m, upstream balancer:\/\/nobody\/v1: there is no such balancer: add <Proxy/],
     ["<VirtualHost *:1>\n<Proxy \"balancer://b\">\nBalancerMember http://127.0.0.1:9\n</Proxy>\n</VirtualHost>\n" . upstream('openai balancer://b/v1'), 'AIGW0171', qr/there is no such balancer/],
 );
+push @whole,
+    ["AIGWKeyFile $tmp/absent.keys\n",                         'AIGW0310', qr{the key file \S+/absent\.keys cannot be read}],
+    ["AIGWKeyFile $tmp/wrong.keys\n",                          'AIGW0311', qr{wrong\.keys, line 3: "user" is missing\.}],
+    ["<VirtualHost *:1>\nAIGWKeyFile $tmp/wrong.keys\n</VirtualHost>\n", 'AIGW0311', qr{line 3: }];
+AIGW::Services::spew("$tmp/wrong.keys", "# somebody\n\n{\"id\":\"a\",\"sha256\":\"" . 'a' x 64 . "\"}\n");
+AIGW::Services::spew("$tmp/good.keys", "{\"id\":\"a\",\"sha256\":\"" . 'a' x 64 . "\",\"user\":\"u\"}\n");
+$good{keys}   = "AIGWKeyFile $tmp/good.keys\n<VirtualHost *:1>\nAIGWKeyFile $tmp/good.keys\n</VirtualHost>\n<VirtualHost *:2>\n</VirtualHost>\n";
+$good{allow}  = "AIGWAllowModels a b* [c-d]\nAIGWAllowModels e\n<Location /x>\nAIGWAllowModels all\n</Location>\n";
+$good{require} = "<Location /x>\nAuthType AIGW\nRequire aigw-tier a b\nRequire aigw-scope a:b\nRequire aigw-model \"c d\"\n</Location>\n";
+push @wrong,
+    ["AIGWKeyFile $tmp/good.keys\nAIGWKeyFile $tmp/other.keys", qr/AIGWKeyFile: there is one already here, .*good\.keys.*Put all keys in one file/],
+    ['AIGWAllowModels all a', qr/AIGWAllowModels: "all" cannot stand beside names/], ['AIGWAllowModels a all', qr/AIGWAllowModels: "all" cannot stand beside names/], ['AIGWAllowModels', qr/AIGWAllowModels requires at least one argument/],
+    ['AIGWKeyFile a b', qr/AIGWKeyFile takes one argument/], (map { ["<Location /x>\nRequire $_\n</Location>", qr/need at least one name, such as: Require aigw-tier pro/] } qw(aigw-tier aigw-scope aigw-model));
 my @without = (
-    [qr/aigw_module|aigw_test/,           "ServerAdmin x\n", 'AIGW0201', qr/mod_aigw_stream needs mod_aigw .*load mod_aigw before mod_aigw_stream/],
+    [qr/aigw_module|aigw_auth|aigw_test/, "ServerAdmin x\n", 'AIGW0201', qr/mod_aigw_stream needs mod_aigw .*load mod_aigw before mod_aigw_stream/],
+    [qr/aigw_module|aigw_stream|aigw_test/, "ServerAdmin x\n", 'AIGW0301', qr/mod_aigw_auth needs mod_aigw .*load mod_aigw before mod_aigw_auth/],
     [qr/proxy_balancer|lbmethod|hcheck/,  $good{balancer},   'AIGW0171', qr/a balancer needs mod_proxy_balancer.*a2enmod proxy_balancer/],
     [qr/ssl_module|http2/,                upstream('openai https://localhost/v1'), 'AIGW0175', qr/https needs mod_ssl: a2enmod ssl/],
 );
