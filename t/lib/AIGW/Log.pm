@@ -29,6 +29,13 @@ my $BAD = qr{
 }x;
 my $ERROR = qr/\[aigw\w*:(?:error|crit|alert|emerg)\]/;
 
+# Apache::Test has what a failed test says written to its TAP stream, where only -verbose shows it.
+{
+    my $diag = Test::Builder->can('diag');
+    no warnings 'redefine';
+    *Test::Builder::diag = sub { $_[0]->failure_output(\*STDERR); goto &$diag };
+}
+
 my $json = JSON::PP->new->canonical;
 my (%file, $folder, $record);
 
