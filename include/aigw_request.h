@@ -30,7 +30,7 @@ typedef struct aigw_request_t {
     apr_interval_time_t auth_time, limit_time, upstream_time; /* for Server-Timing; -1: that phase did not happen */
     aigw_identity_t identity;
     const apr_array_header_t *location_models; /* const char *, patterns of the models that this location gives to anybody; NULL: all */
-    const aigw_error_t *error; /* what the client was or will be told; NULL: nothing went wrong that we know */
+    const aigw_error_t *error;                 /* what the client was or will be told; NULL: nothing went wrong that we know */
     /* of the last call made for this request, for the access log and later modules */
     const char *model;    /* as asked for, resolved to its <AIGWModel> name; NULL: none */
     const char *upstream; /* "openai" */

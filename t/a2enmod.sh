@@ -130,6 +130,14 @@ passes 'the configuration is good' httpd_t
 has_all_three
 check $? 'proxy, aigw and aigw_stream are loaded'
 
+# --- who may call what ---
+passes 'a2enmod aigw_auth' enable aigw_auth
+[ -L "$tree/mods-enabled/authz_user.load" ] && [ -L "$tree/mods-enabled/authn_core.load" ]
+check $? 'which enables what its examples use of httpd as well'
+passes 'the configuration is good' httpd_t
+"$httpd" -f "$tree/apache2.conf" -M 2>/dev/null >"$said" && grep -q ' aigw_auth_module ' "$said"
+check $? 'aigw_auth is loaded'
+
 # --- why aigw.load does this: without it the order of names is wrong ---
 cp "$tree/mods-available/aigw.load" "$tree/kept"
 sed -i '/<IfModule/,/<\/IfModule/d' "$tree/mods-available/aigw.load"

@@ -1,7 +1,7 @@
 #include "stream_conf.h"
 #include "stream.h"
+#include "aigw_rfc3339.h"
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 #include <apr_time.h>
 
@@ -68,27 +68,9 @@ static const char *set_generate_version(cmd_parms *cmd, void *dir, const char *a
 }
 
 /* Midnight UTC of a day of the calendar written YYYY-MM-DD. */
-static int read_date(const char *s, apr_time_t *t)
+static int read_date(apr_pool_t *p, const char *s, apr_time_t *t)
 {
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    apr_time_exp_t when = {0};
-    int i, year, leap;
-
-    for (i = 0; i < 10; i++) {
-        if (i == 4 || i == 7 ? s[i] != '-' : !apr_isdigit(s[i])) {
-            return 0;
-        }
-    }
-    year = atoi(s);
-    leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    when.tm_year = year - 1900;
-    when.tm_mon = atoi(s + 5) - 1;
-    when.tm_mday = atoi(s + 8);
-    if (s[10] || year < 1970 || when.tm_mon < 0 || when.tm_mon > 11 || when.tm_mday < 1 ||
-        when.tm_mday > days[when.tm_mon] + (leap && when.tm_mon == 1)) {
-        return 0;
-    }
-    return apr_time_exp_gmt_get(t, &when) == APR_SUCCESS;
+    return strlen(s) == 10 && aigw_rfc3339_parse(apr_pstrcat(p, s, "T00:00:00Z", NULL), t) == APR_SUCCESS;
 }
 
 /* May it stand between the angle brackets of a Link field? (RFC 3986: printable ASCII without these) */
@@ -119,9 +101,9 @@ static const char *set_deprecation(cmd_parms *cmd, void *dir, const char *since,
         conf->deprecated = 0;
         return NULL;
     }
-    if (!read_date(since, &from) || !read_date(sunset, &until)) {
-        return apr_psprintf(cmd->pool, "AIGWDeprecation: \"%s\" is no day written YYYY-MM-DD: %s", read_date(since, &from) ? sunset : since,
-                            remedy);
+    if (!read_date(cmd->pool, since, &from) || !read_date(cmd->pool, sunset, &until)) {
+        return apr_psprintf(cmd->pool, "AIGWDeprecation: \"%s\" is no day written YYYY-MM-DD: %s",
+                            read_date(cmd->pool, since, &from) ? sunset : since, remedy);
     }
     if (until < from) {
         return apr_psprintf(cmd->pool, "AIGWDeprecation: the sunset %s is before the deprecation %s: write the earlier day first", sunset,
