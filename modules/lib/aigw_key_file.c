@@ -83,6 +83,15 @@ static apr_status_t read_digest(aigw_key_t *key, const json_t *value, apr_pool_t
     return APR_SUCCESS;
 }
 
+static apr_status_t read_expires(aigw_key_t *key, const json_t *value, apr_pool_t *p, aigw_key_fault_t *fault)
+{
+    if (!json_is_string(value) || aigw_rfc3339_parse(json_string_value(value), &key->expires) != APR_SUCCESS) {
+        return wrong(fault, p, "\"expires\" must be a date such as \"2027-01-31T00:00:00Z\".");
+    }
+    key->expires += !key->expires; /* 0 is "never", and who writes 1970 means the opposite */
+    return APR_SUCCESS;
+}
+
 static apr_status_t read_member(aigw_key_t *key, const char *member, const json_t *value, apr_pool_t *p, aigw_key_fault_t *fault)
 {
     if (!strcmp(member, "id")) {
@@ -102,9 +111,7 @@ static apr_status_t read_member(aigw_key_t *key, const char *member, const json_
         return APR_SUCCESS;
     }
     if (!strcmp(member, "expires")) {
-        return json_is_string(value) && aigw_rfc3339_parse(json_string_value(value), &key->expires) == APR_SUCCESS
-                   ? APR_SUCCESS
-                   : wrong(fault, p, "\"expires\" must be a date such as \"2027-01-31T00:00:00Z\".");
+        return read_expires(key, value, p, fault);
     }
     if (!strcmp(member, "scopes")) {
         return read_names(&key->scopes, member, value, p, fault);
