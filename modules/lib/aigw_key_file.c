@@ -26,17 +26,18 @@ static apr_status_t wrong(aigw_key_fault_t *fault, apr_pool_t *p, const char *fm
 
 /* ------------------------------------------------------------------ one line */
 
-/* A name goes to logs, headers and environment variables. */
+/* A name goes to logs, headers and environment variables. C1 as well: U+009B begins a terminal's sequence, U+0085 a line. No iscntrl(): what
+ * the file means does not depend on the locale. */
 static int is_name(const json_t *value)
 {
-    const char *s = json_string_value(value);
+    const unsigned char *s = (const unsigned char *)json_string_value(value);
     apr_size_t i, n = json_string_length(value);
 
-    if (!s || !n || n > NAME_MAX_BYTES || strlen(s) != n) {
+    if (!s || !n || n > NAME_MAX_BYTES || strlen((const char *)s) != n) {
         return 0;
     }
     for (i = 0; i < n; i++) {
-        if (apr_iscntrl(s[i])) {
+        if (s[i] < 0x20 || s[i] == 0x7f || (s[i] == 0xc2 && s[i + 1] < 0xa0)) {
             return 0;
         }
     }
