@@ -3,7 +3,6 @@
 
 #include <apr_escape.h>
 #include <apr_hash.h>
-#include <apr_lib.h>
 #include <apr_strings.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
@@ -127,6 +126,14 @@ static apr_status_t read_member(aigw_key_t *key, const char *member, const json_
                      member, value, p, fault);
 }
 
+/* What may be shown of a member that is not known: not what could forge a line, stop within a character or be a key in the wrong place. */
+static int is_showable(const char *member)
+{
+    apr_size_t n = strspn(member, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+
+    return n && n <= 32 && !member[n] && strncmp(member, "aigw_", 5);
+}
+
 static int is_known(const char *member)
 {
     static const char *const members[] = {"id", "sha256", "user", "tier", "scopes", "models", "expires", "disabled", "created", "note"};
@@ -149,8 +156,8 @@ static apr_status_t read_object(aigw_key_t *key, json_t *object, apr_pool_t *p, 
     {
         if (!is_known(member)) {
             return wrong(fault, p,
-                         "\"%.40s\" is not known. Known are id, sha256, user, tier, scopes, models, expires, disabled, created and note.",
-                         member);
+                         "%s%s%s is not known. Known are id, sha256, user, tier, scopes, models, expires, disabled, created and note.",
+                         is_showable(member) ? "\"" : "", is_showable(member) ? member : "A member", is_showable(member) ? "\"" : "");
         }
         if (read_member(key, member, value, p, fault) != APR_SUCCESS) {
             return APR_EINVAL;
