@@ -180,9 +180,12 @@ apr_status_t aigw_key_line_read(aigw_key_t *key, const char *line, apr_size_t le
         return wrong(fault, p, "The line is longer than %d bytes.", AIGW_KEY_LINE_MAX);
     }
     object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
+    if (!object) {
+        return wrong(fault, p, "This is not a JSON object on one line, or it has a member twice (column %d).", error.column);
+    }
     if (!json_is_object(object)) {
         json_decref(object);
-        return wrong(fault, p, "This is not a JSON object on one line, or it has a member twice (column %d).", error.column);
+        return wrong(fault, p, "This is JSON, but not an object.");
     }
     rv = read_object(key, object, p, fault);
     json_decref(object);
