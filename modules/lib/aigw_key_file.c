@@ -291,26 +291,31 @@ static apr_status_t index_keys(aigw_key_file_t *file, const apr_array_header_t *
 apr_status_t aigw_key_file_read(aigw_key_file_t **out, const char *text, apr_size_t len, apr_pool_t *p, aigw_key_fault_t *fault)
 {
     apr_array_header_t *keys = apr_array_make(p, 64, sizeof(const aigw_key_t *)), *lines = apr_array_make(p, 64, sizeof(int));
-    const char *end = text + len, *eol;
+    apr_size_t at, n;
+    aigw_key_file_t *file = apr_pcalloc(p, sizeof *file);
 
+    *out = NULL;
     fault->message = NULL;
-    for (fault->line = 1; text < end; text = eol + 1, fault->line++) {
+    for (at = 0, fault->line = 1; at < len; at += n + 1, fault->line++) {
+        const char *line = text + at, *eol = memchr(line, '\n', len - at);
         aigw_key_t *key;
 
-        eol = memchr(text, '\n', (apr_size_t)(end - text));
-        eol = eol ? eol : end;
-        if (is_comment(text, (apr_size_t)(eol - text))) {
+        n = eol ? (apr_size_t)(eol - line) : len - at;
+        if (is_comment(line, n)) {
             continue;
         }
         key = apr_palloc(p, sizeof *key);
-        if (aigw_key_line_read(key, text, (apr_size_t)(eol - text), p, fault) != APR_SUCCESS) {
+        if (aigw_key_line_read(key, line, n, p, fault) != APR_SUCCESS) {
             return APR_EINVAL;
         }
         APR_ARRAY_PUSH(keys, const aigw_key_t *) = key;
         APR_ARRAY_PUSH(lines, int) = fault->line;
     }
-    *out = apr_pcalloc(p, sizeof **out);
-    return index_keys(*out, keys, (const int *)lines->elts, p, fault);
+    if (index_keys(file, keys, (const int *)lines->elts, p, fault) != APR_SUCCESS) {
+        return APR_EINVAL;
+    }
+    *out = file;
+    return APR_SUCCESS;
 }
 
 const aigw_key_t *aigw_key_file_find(const aigw_key_file_t *file, const unsigned char digest[AIGW_SHA256])

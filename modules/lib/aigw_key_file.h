@@ -40,7 +40,7 @@ typedef struct aigw_key_fault_t {
     const char *message; /* for the administrator, a sentence without anything of the file but names; in the pool */
 } aigw_key_fault_t;
 
-/* Reads a whole file into p; nothing points into text. APR_SUCCESS, or APR_EINVAL and the first mistake in *fault. */
+/* Reads a whole file into p; nothing points into text. APR_SUCCESS, or APR_EINVAL, the first mistake in *fault and NULL in *file. */
 apr_status_t aigw_key_file_read(aigw_key_file_t **file, const char *text, apr_size_t len, apr_pool_t *p, aigw_key_fault_t *fault);
 
 /* One line, without its newline. APR_SUCCESS, or APR_EINVAL and fault->message. */
