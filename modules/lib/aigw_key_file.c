@@ -218,6 +218,8 @@ static int add_name(json_t *object, const char *member, const char *name)
 char *aigw_key_line_write(apr_pool_t *p, const aigw_key_t *key)
 {
     json_t *object = json_object();
+    aigw_key_t again;
+    aigw_key_fault_t fault;
     char *text, *line = NULL;
 
     if (!add_name(object, "id", key->id) && !add_name(object, "sha256", apr_pescape_hex(p, key->digest, AIGW_SHA256, 0)) &&
@@ -231,7 +233,7 @@ char *aigw_key_line_write(apr_pool_t *p, const aigw_key_t *key)
         free(text);
     }
     json_decref(object);
-    return line;
+    return line && aigw_key_line_read(&again, line, strlen(line), p, &fault) == APR_SUCCESS ? line : NULL;
 }
 
 /* ------------------------------------------------------------------ all lines */
