@@ -31,6 +31,10 @@ int main(void)
     srunner_add_suite(runner, suite_decimal());
     srunner_add_suite(runner, suite_fields());
     srunner_add_suite(runner, suite_text());
+    srunner_add_suite(runner, suite_rfc3339());
+    srunner_add_suite(runner, suite_api_key());
+    srunner_add_suite(runner, suite_key_line());
+    srunner_add_suite(runner, suite_key_file());
     /* of bench/ */
     srunner_add_suite(runner, suite_heap());
     srunner_add_suite(runner, suite_hist());

@@ -28,6 +28,10 @@ Suite *suite_completion(void);
 Suite *suite_decimal(void);
 Suite *suite_fields(void);
 Suite *suite_text(void);
+Suite *suite_rfc3339(void);
+Suite *suite_api_key(void);
+Suite *suite_key_line(void);
+Suite *suite_key_file(void);
 /* of bench/ */
 Suite *suite_heap(void);
 Suite *suite_hist(void);

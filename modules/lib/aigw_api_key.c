@@ -3,6 +3,7 @@
 #include <apr_encode.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 int aigw_api_key_id_valid(const char *s)
@@ -19,9 +20,12 @@ int aigw_api_key_id_valid(const char *s)
 
 char *aigw_api_key_format(apr_pool_t *p, const char *id, const unsigned char random[AIGW_API_KEY_RANDOM])
 {
-    const char *secret = apr_pencode_base64_binary(p, random, AIGW_API_KEY_RANDOM, APR_ENCODE_URL | APR_ENCODE_NOPADDING, NULL);
+    char secret[(AIGW_API_KEY_RANDOM + 2) / 3 * 4 + 1], *key;
 
-    return apr_pstrcat(p, "aigw_", id, "_", secret, NULL);
+    apr_encode_base64_binary(secret, random, AIGW_API_KEY_RANDOM, APR_ENCODE_URL | APR_ENCODE_NOPADDING, NULL);
+    key = apr_pstrcat(p, "aigw_", id, "_", secret, NULL);
+    OPENSSL_cleanse(secret, sizeof secret);
+    return key;
 }
 
 apr_status_t aigw_api_key_digest(const char *key, apr_size_t len, unsigned char digest[AIGW_SHA256])

@@ -3,7 +3,6 @@
 
 #include <apr_escape.h>
 #include <apr_hash.h>
-#include <apr_lib.h>
 #include <apr_strings.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
@@ -26,17 +25,18 @@ static apr_status_t wrong(aigw_key_fault_t *fault, apr_pool_t *p, const char *fm
 
 /* ------------------------------------------------------------------ one line */
 
-/* A name goes to logs, headers and environment variables. */
+/* A name goes to logs, headers and environment variables. C1 as well: U+009B begins a terminal's sequence, U+0085 a line. No iscntrl(): what
+ * the file means does not depend on the locale. */
 static int is_name(const json_t *value)
 {
-    const char *s = json_string_value(value);
+    const unsigned char *s = (const unsigned char *)json_string_value(value);
     apr_size_t i, n = json_string_length(value);
 
-    if (!s || !n || n > NAME_MAX_BYTES || strlen(s) != n) {
+    if (!s || !n || n > NAME_MAX_BYTES || strlen((const char *)s) != n) {
         return 0;
     }
     for (i = 0; i < n; i++) {
-        if (apr_iscntrl(s[i])) {
+        if (s[i] < 0x20 || s[i] == 0x7f || (s[i] == 0xc2 && s[i + 1] < 0xa0)) {
             return 0;
         }
     }
@@ -83,6 +83,15 @@ static apr_status_t read_digest(aigw_key_t *key, const json_t *value, apr_pool_t
     return APR_SUCCESS;
 }
 
+static apr_status_t read_expires(aigw_key_t *key, const json_t *value, apr_pool_t *p, aigw_key_fault_t *fault)
+{
+    if (!json_is_string(value) || aigw_rfc3339_parse(json_string_value(value), &key->expires) != APR_SUCCESS) {
+        return wrong(fault, p, "\"expires\" must be a date such as \"2027-01-31T00:00:00Z\".");
+    }
+    key->expires += !key->expires; /* 0 is "never", and who writes 1970 means the opposite */
+    return APR_SUCCESS;
+}
+
 static apr_status_t read_member(aigw_key_t *key, const char *member, const json_t *value, apr_pool_t *p, aigw_key_fault_t *fault)
 {
     if (!strcmp(member, "id")) {
@@ -102,9 +111,7 @@ static apr_status_t read_member(aigw_key_t *key, const char *member, const json_
         return APR_SUCCESS;
     }
     if (!strcmp(member, "expires")) {
-        return json_is_string(value) && aigw_rfc3339_parse(json_string_value(value), &key->expires) == APR_SUCCESS
-                   ? APR_SUCCESS
-                   : wrong(fault, p, "\"expires\" must be a date such as \"2027-01-31T00:00:00Z\".");
+        return read_expires(key, value, p, fault);
     }
     if (!strcmp(member, "scopes")) {
         return read_names(&key->scopes, member, value, p, fault);
@@ -117,6 +124,14 @@ static apr_status_t read_member(aigw_key_t *key, const char *member, const json_
                      : !strcmp(member, "created") ? &key->created
                                                   : &key->note,
                      member, value, p, fault);
+}
+
+/* What may be shown of a member that is not known: not what could forge a line, stop within a character or be a key in the wrong place. */
+static int is_showable(const char *member)
+{
+    apr_size_t n = strspn(member, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+
+    return n && n <= 32 && !member[n] && strncmp(member, "aigw_", 5);
 }
 
 static int is_known(const char *member)
@@ -141,8 +156,8 @@ static apr_status_t read_object(aigw_key_t *key, json_t *object, apr_pool_t *p, 
     {
         if (!is_known(member)) {
             return wrong(fault, p,
-                         "\"%.40s\" is not known. Known are id, sha256, user, tier, scopes, models, expires, disabled, created and note.",
-                         member);
+                         "%s%s%s is not known. Known are id, sha256, user, tier, scopes, models, expires, disabled, created and note.",
+                         is_showable(member) ? "\"" : "", is_showable(member) ? member : "A member", is_showable(member) ? "\"" : "");
         }
         if (read_member(key, member, value, p, fault) != APR_SUCCESS) {
             return APR_EINVAL;
@@ -165,9 +180,12 @@ apr_status_t aigw_key_line_read(aigw_key_t *key, const char *line, apr_size_t le
         return wrong(fault, p, "The line is longer than %d bytes.", AIGW_KEY_LINE_MAX);
     }
     object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
+    if (!object) {
+        return wrong(fault, p, "This is not a JSON object on one line, or it has a member twice (column %d).", error.column);
+    }
     if (!json_is_object(object)) {
         json_decref(object);
-        return wrong(fault, p, "This is not a JSON object on one line, or it has a member twice (column %d).", error.column);
+        return wrong(fault, p, "This is JSON, but not an object.");
     }
     rv = read_object(key, object, p, fault);
     json_decref(object);
@@ -200,6 +218,8 @@ static int add_name(json_t *object, const char *member, const char *name)
 char *aigw_key_line_write(apr_pool_t *p, const aigw_key_t *key)
 {
     json_t *object = json_object();
+    aigw_key_t again;
+    aigw_key_fault_t fault;
     char *text, *line = NULL;
 
     if (!add_name(object, "id", key->id) && !add_name(object, "sha256", apr_pescape_hex(p, key->digest, AIGW_SHA256, 0)) &&
@@ -213,7 +233,7 @@ char *aigw_key_line_write(apr_pool_t *p, const aigw_key_t *key)
         free(text);
     }
     json_decref(object);
-    return line;
+    return line && aigw_key_line_read(&again, line, strlen(line), p, &fault) == APR_SUCCESS ? line : NULL;
 }
 
 /* ------------------------------------------------------------------ all lines */
@@ -273,26 +293,31 @@ static apr_status_t index_keys(aigw_key_file_t *file, const apr_array_header_t *
 apr_status_t aigw_key_file_read(aigw_key_file_t **out, const char *text, apr_size_t len, apr_pool_t *p, aigw_key_fault_t *fault)
 {
     apr_array_header_t *keys = apr_array_make(p, 64, sizeof(const aigw_key_t *)), *lines = apr_array_make(p, 64, sizeof(int));
-    const char *end = text + len, *eol;
+    apr_size_t at, n;
+    aigw_key_file_t *file = apr_pcalloc(p, sizeof *file);
 
+    *out = NULL;
     fault->message = NULL;
-    for (fault->line = 1; text < end; text = eol + 1, fault->line++) {
+    for (at = 0, fault->line = 1; at < len; at += n + 1, fault->line++) {
+        const char *line = text + at, *eol = memchr(line, '\n', len - at);
         aigw_key_t *key;
 
-        eol = memchr(text, '\n', (apr_size_t)(end - text));
-        eol = eol ? eol : end;
-        if (is_comment(text, (apr_size_t)(eol - text))) {
+        n = eol ? (apr_size_t)(eol - line) : len - at;
+        if (is_comment(line, n)) {
             continue;
         }
         key = apr_palloc(p, sizeof *key);
-        if (aigw_key_line_read(key, text, (apr_size_t)(eol - text), p, fault) != APR_SUCCESS) {
+        if (aigw_key_line_read(key, line, n, p, fault) != APR_SUCCESS) {
             return APR_EINVAL;
         }
         APR_ARRAY_PUSH(keys, const aigw_key_t *) = key;
         APR_ARRAY_PUSH(lines, int) = fault->line;
     }
-    *out = apr_pcalloc(p, sizeof **out);
-    return index_keys(*out, keys, (const int *)lines->elts, p, fault);
+    if (index_keys(file, keys, (const int *)lines->elts, p, fault) != APR_SUCCESS) {
+        return APR_EINVAL;
+    }
+    *out = file;
+    return APR_SUCCESS;
 }
 
 const aigw_key_t *aigw_key_file_find(const aigw_key_file_t *file, const unsigned char digest[AIGW_SHA256])

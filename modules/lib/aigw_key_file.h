@@ -40,13 +40,13 @@ typedef struct aigw_key_fault_t {
     const char *message; /* for the administrator, a sentence without anything of the file but names; in the pool */
 } aigw_key_fault_t;
 
-/* Reads a whole file into p; nothing points into text. APR_SUCCESS, or APR_EINVAL and the first mistake in *fault. */
+/* Reads a whole file into p; nothing points into text. APR_SUCCESS, or APR_EINVAL, the first mistake in *fault and NULL in *file. */
 apr_status_t aigw_key_file_read(aigw_key_file_t **file, const char *text, apr_size_t len, apr_pool_t *p, aigw_key_fault_t *fault);
 
 /* One line, without its newline. APR_SUCCESS, or APR_EINVAL and fault->message. */
 apr_status_t aigw_key_line_read(aigw_key_t *key, const char *line, apr_size_t len, apr_pool_t *p, aigw_key_fault_t *fault);
 
-/* The line of a key, in p, without a newline; NULL: something in it is not UTF-8. */
+/* The line of a key, in p, without a newline, "expires" in whole seconds; NULL: aigw_key_line_read() would refuse it. */
 char *aigw_key_line_write(apr_pool_t *p, const aigw_key_t *key);
 
 /* The key of this digest, whether or not it is disabled or has expired; NULL: there is none. One step whatever the number of keys; the digests are compared in

@@ -3,6 +3,8 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#define YEAR_10000 apr_time_from_sec(253402300800)
+
 /* Exactly n digits; -1: they are not there. */
 static int digits(const char **s, int n)
 {
@@ -84,7 +86,8 @@ apr_status_t aigw_rfc3339_parse(const char *s, apr_time_t *t)
     }
     e.tm_year = year - 1900;
     e.tm_mon = month - 1;
-    return apr_time_exp_gmt_get(t, &e);
+    /* the offset and second 60 may lead out of these years, where format() writes what is no such date */
+    return apr_time_exp_gmt_get(t, &e) == APR_SUCCESS && *t >= 0 && *t < YEAR_10000 ? APR_SUCCESS : APR_EINVAL;
 }
 
 char *aigw_rfc3339_format(apr_pool_t *p, apr_time_t t)
