@@ -45,7 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             FUZZ_MUST(credential.token[i] > ' ' && credential.token[i] < 127 && !strchr(",;\"\\", credential.token[i]));
         }
     }
-    if (!fields.x_api_key && !fields.api_key && !fields.websocket && (!fields.authorization || strncasecmp(fields.authorization, "bearer", 6))) {
+    if (!fields.x_api_key && !fields.api_key && !fields.websocket &&
+        (!fields.authorization || strncasecmp(fields.authorization, "bearer", 6))) {
         FUZZ_MUST(found == AIGW_CREDENTIAL_NONE);
     }
     free(text);

@@ -28,6 +28,8 @@ int main(void)
     srunner_add_suite(runner, suite_buffer());
     srunner_add_suite(runner, suite_chat_edit());
     srunner_add_suite(runner, suite_completion());
+    srunner_add_suite(runner, suite_credential());
+    srunner_add_suite(runner, suite_names());
     srunner_add_suite(runner, suite_decimal());
     srunner_add_suite(runner, suite_fields());
     srunner_add_suite(runner, suite_text());

@@ -17,7 +17,8 @@ static void teardown(void)
 }
 
 /* What is found in these fields; *token is what of it, "" where it is not OK. */
-static aigw_credential_e found(const char *authorization, const char *x_api_key, const char *api_key, const char *websocket, const char **token)
+static aigw_credential_e found(const char *authorization, const char *x_api_key, const char *api_key, const char *websocket,
+                               const char **token)
 {
     const aigw_credential_fields_t fields = {authorization, x_api_key, api_key, websocket};
     aigw_credential_t credential;
@@ -105,9 +106,9 @@ START_TEST(what_may_not_be_in_a_token_is_bad)
 
     for (c = 1; c < 256; c++) {
         s[1] = (char)c;
-        ck_assert_int_eq(found(NULL, s, NULL, NULL, &token), c == ','                                           ? AIGW_CREDENTIAL_MULTIPLE
+        ck_assert_int_eq(found(NULL, s, NULL, NULL, &token), c == ','                                    ? AIGW_CREDENTIAL_MULTIPLE
                                                              : c > ' ' && c < 127 && !strchr(";\"\\", c) ? AIGW_CREDENTIAL_OK
-                                                                                                                 : AIGW_CREDENTIAL_BAD);
+                                                                                                         : AIGW_CREDENTIAL_BAD);
     }
     /* a good one elsewhere does not make up for it */
     ck_assert_int_eq(found("Bearer abc", "a b", NULL, NULL, &token), AIGW_CREDENTIAL_BAD);
