@@ -6,4 +6,4 @@ set -u
 # shellcheck source=scripts/lib.sh
 . "$TOP/scripts/lib.sh"
 
-source_files 'modules/*.[ch]' 'include/*.h' 'unit/*.[ch]' 'fuzz/*.[ch]' 'bench/*.[ch]' 't/tools/*.[ch]' | each clang-format --dry-run -Werror
+source_files 'modules/*.[ch]' 'include/*.h' 'unit/*.[ch]' 'fuzz/*.[ch]' 'bench/*.[ch]' 'tools/*.[ch]' 't/tools/*.[ch]' | each clang-format --dry-run -Werror

@@ -11,5 +11,5 @@ script() {
 }
 {
     printf '%s\n' quickstart runtests .ci/run fuzz/run
-    source_files 'scripts/*.sh' 't/*.sh' 'bench/*.sh'
+    source_files 'scripts/*.sh' 't/*.sh' 'bench/*.sh' 'tools/*.sh'
 } | sort -u | each script

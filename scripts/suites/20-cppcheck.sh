@@ -7,7 +7,7 @@ set -u
 . "$TOP/scripts/lib.sh"
 
 cd "$TOP" || exit 1
-files=$(source_files 'modules/*.c' 'bench/*.c')
+files=$(source_files 'modules/*.c' 'bench/*.c' 'tools/*.c')
 n=$(grep -c . <<<"$files")
 mkdir -p "$BUILD/cppcheck" || exit 1
 # the headers of httpd and APR are not read: cppcheck does without them, and they are not ours
