@@ -92,6 +92,12 @@ static int identify(request_rec *r, aigw_request_t *context)
 
 /* ------------------------------------------------------------------ hooks */
 
+/* Not one that another AuthType has let in elsewhere, before an internal redirect. */
+static int is_of_us(const aigw_identity_t *identity)
+{
+    return identity->user && identity->method && !strcmp(identity->method, AIGW_AUTH_API_KEY);
+}
+
 static int check_authn(request_rec *r)
 {
     apr_time_t began = aigw_clock_now();
@@ -102,7 +108,7 @@ static int check_authn(request_rec *r)
         return DECLINED;
     }
     context = aigw_auth_core->request(r);
-    if (context->identity.user) { /* the main request's, for a sub-request or after an internal redirect */
+    if (is_of_us(&context->identity)) { /* the main request's, for a sub-request or after an internal redirect */
         return known(r, &context->identity);
     }
     rc = identify(r, context);
@@ -118,12 +124,12 @@ static int force_authn(request_rec *r)
     return aigw_auth_is_ours(r) && read_credential(r, &credential) != AIGW_CREDENTIAL_NONE ? OK : DECLINED;
 }
 
-/* Where httpd or another module knows who it is (AuthType Basic, a client certificate, OpenID Connect), we do too. */
+/* Where httpd or another module knows who it is (AuthType Basic, a client certificate, OpenID Connect), our endpoints do too. */
 static int adopt_user(request_rec *r)
 {
     aigw_request_t *context;
 
-    if (r->user && *r->user && !aigw_auth_is_ours(r)) {
+    if (!r->main && r->user && *r->user && !aigw_auth_is_ours(r) && r->handler && !strncmp(r->handler, "aigw-", 5)) {
         context = aigw_auth_core->request(r);
         if (!context->identity.user) {
             context->identity.user = apr_pstrdup(r->pool, r->user);

@@ -268,7 +268,7 @@ static aigw_key_e judge(const aigw_key_t *key, apr_time_t now, apr_pool_t *p, ai
     }
     identity->user = apr_pstrdup(p, key->user);
     identity->tier = apr_pstrdup(p, key->tier);
-    identity->method = "api_key";
+    identity->method = AIGW_AUTH_API_KEY;
     identity->scopes = aigw_names_copy(p, key->scopes);
     identity->models = aigw_names_copy(p, key->models);
     identity->expires = key->expires;

@@ -64,7 +64,7 @@ static int location_models(request_rec *r)
 {
     const apr_array_header_t *models = aigw_auth_conf_models(r->per_dir_config);
 
-    if (models) {
+    if (models && !r->main) {
         aigw_auth_core->request(r)->location_models = models;
     }
     return DECLINED;

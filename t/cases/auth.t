@@ -104,6 +104,26 @@ Use Guarded nobody "Require all denied"
     </RequireAll>
     SetHandler aigw-models
 </Location>
+<Location /basic>
+    AuthType Basic
+    AuthName b
+    AuthBasicProvider file
+    AuthUserFile $file.htpasswd
+    Require valid-user
+    ErrorDocument 403 /v1/models
+    ErrorDocument 404 /v1/models
+</Location>
+<Location /basic/models>
+    SetHandler aigw-models
+    AIGWAllowModels small-1
+</Location>
+<Location /basic/nowhere>
+    SetHandler aigw-nowhere
+</Location>
+<Location /basic/tier>
+    SetHandler aigw-models
+    Require aigw-tier pro
+</Location>
 <Location /local-or-key>
     AuthType AIGW
     <RequireAny>
@@ -120,6 +140,8 @@ chmod 0755, "$dir";
 my $file = "$dir/keys.jsonl";
 sub write_keys { my ($where, @all) = @_; spew("$where.new", join '', @all); chmod 0644, "$where.new"; rename "$where.new", $where or die $!; return }
 write_keys($file, @lines);
+spew("$file.htpasswd", 'frank:{SHA}' . Digest::SHA::sha1_base64('pw') . "=\n");
+chmod 0644, "$file.htpasswd";
 my $s = AIGW::Server->new(conf => conf($file, "LogLevel trace8\n"));
 my $port = $s->{port};
 
@@ -169,7 +191,7 @@ my @rules = (
     ['/all',   200, '403 permission_error null', '403 permission_error null'],
     ['/local-or-key', 200, 200, 200],
 );
-plan tests => 7 + @in + 4 * @out + 4 * @rules + 12 + 18 + 16 + 8, need_module('mod_aigw', 'mod_aigw_auth', 'mod_macro');
+plan tests => 7 + 5 + @in + 4 * @out + 4 * @rules + 12 + 18 + 16 + 8, need_module('mod_aigw', 'mod_aigw_auth', 'mod_macro');
 
 for (@in) {
     my ($name, @fields) = @$_;
@@ -211,6 +233,16 @@ is what(say_to('/open/v1/chat/completions', 'echo', bearer($unknown))), '401 aut
 is what(say_to('/open/v1/chat/completions', 'echo', bearer($key{carol}))), '401 authentication_error invalid_api_key', '… a disabled one too';
 is what(say_to('/open/v1/chat/completions', 'echo', bearer($key{alice}), ['api-key' => $key{bob}])), '400 invalid_request_error multiple_credentials', '… and two';
 is what(ask('/local-or-key', bearer($unknown))), '401 authentication_error invalid_api_key', 'let in by address: a wrong key is refused';
+
+# ------------------------------------------------------------------ beside another AuthType
+
+my $frank = [Authorization => 'Basic ZnJhbms6cHc='];
+is ask('/basic/models', $frank)->{status}, 200, 'AuthType Basic: let in by httpd';
+is ask('/basic/models', bearer($key{alice}))->{status}, 401, '… a key is none of its credentials';
+is ask('/basic/tier', $frank)->{status}, 401, '… nobody of a tier';
+my $page = ask('/basic/nowhere', $frank);
+cmp_ok $page->{status}, '>=', 403, '… an ErrorDocument of a location with keys';
+unlike $page->content, qr/small-1/, '… is not shown to somebody without one';
 
 # ------------------------------------------------------------------ models
 
