@@ -83,5 +83,4 @@ const command_rec aigw_auth_conf_commands[] = {
     AP_INIT_TAKE1("AIGWKeyFile", set_key_file, NULL, RSRC_CONF, "the file of the API keys, a JSON object a line; aigw-key makes them"),
     AP_INIT_ITERATE("AIGWAllowModels", add_models, NULL, RSRC_CONF | ACCESS_CONF,
                     "names or patterns (gpt-4*) of the models that may be used here, whoever asks; or all"),
-    {NULL},
-};
+    {.name = NULL}};
