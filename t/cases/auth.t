@@ -282,7 +282,7 @@ becomes(200, 'a new key: works without a restart', sub { what(ask('/v1/models', 
 write_keys($file, @lines, line('zoe', disabled => JSON::PP::true));
 becomes('401 authentication_error invalid_api_key', 'disabled: refused without a restart', sub { what(ask('/v1/models', bearer($key{zoe}))) });
 is what(ask('/v1/models', bearer($key{alice}))), 200, '… the others go on';
-sleep 2; # every child has seen it
+sleep 4; # every child has seen it
 write_keys($file, @lines, $zoe, "{\"id\":\"broken\",\n");
 sub count { my ($pattern) = @_; my $n = () = $s->log =~ /$pattern/g; return $n }
 $s->wait_for('AIGW0311', 20, sub { ask('/v1/models', bearer($key{alice})); count('AIGW0311') });
@@ -305,7 +305,7 @@ write_keys($file, @lines);
 becomes(200, 'back again', sub { what(ask('/v1/models', bearer($key{alice}))) });
 if ($>) { pass 'not root: a file that cannot be read is not tried' for 1 .. 2 }
 else {
-    sleep 2; # every child has seen the last one
+    sleep 4; # every child has seen the last one
     chmod 0600, $file;
     utime time + 100, time + 100, $file;
     $s->wait_for('AIGW0310 again', 20, sub { ask('/v1/models', bearer($key{alice})); $s->log =~ /AIGW0310.*\n(?:.*\n)*.*AIGW0310/ });
