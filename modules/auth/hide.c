@@ -31,13 +31,23 @@ static const char *cover(apr_pool_t *p, const char *name, const char *value)
     return "(not logged)";
 }
 
-static int post_read_request(request_rec *r)
+static int http_index = APLOG_NO_MODULE; /* whose LogLevel it is. Set before there are requests */
+
+static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     const module *http = ap_find_linked_module("mod_http.c");
+
+    if (http) {
+        http_index = http->module_index;
+    }
+}
+
+static int post_read_request(request_rec *r)
+{
     covered_t *covered;
     apr_size_t i;
 
-    if (!APLOG_R_MODULE_IS_LEVEL(r, http ? http->module_index : APLOG_NO_MODULE, APLOG_TRACE4)) {
+    if (!APLOG_R_MODULE_IS_LEVEL(r, http_index, APLOG_TRACE4)) {
         return DECLINED;
     }
     covered = apr_pcalloc(r->pool, sizeof *covered);
@@ -66,6 +76,7 @@ static int uncover(request_rec *r, int lookup)
 
 void aigw_hide_register(apr_pool_t *p)
 {
+    ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_read_request(post_read_request, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_quick_handler(uncover, NULL, NULL, APR_HOOK_REALLY_FIRST);
 }
