@@ -1,0 +1,21 @@
+/* Tokens that were logged out: in shared memory of all children, which a graceful restart keeps. No entry goes before its token expires by itself.
+ *
+ * Thread: any, once there are children.
+ */
+#ifndef AIGW_AUTH_REVOCATIONS_H
+#define AIGW_AUTH_REVOCATIONS_H
+
+#include <httpd.h>
+
+/* post_config: makes the segment, or takes up the one that is there, also when it has to grow. 0, or the reason has been logged. */
+int aigw_revocations_post_config(server_rec *s, apr_pool_t *pconf);
+
+void aigw_revocations_child_init(server_rec *s, apr_pool_t *pchild);
+
+/* APR_SUCCESS, also where it is there already; APR_ENOSPC: full of tokens that have not expired; another error: the lock. expires: microseconds since 1970, clocks' skew included. */
+apr_status_t aigw_revocations_add(const char *issuer, const char *jti, apr_time_t expires, apr_time_t now);
+
+/* 1 if the token was revoked. jti NULL: 0. */
+int aigw_revocations_have(const char *issuer, const char *jti);
+
+#endif
