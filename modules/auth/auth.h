@@ -13,6 +13,7 @@ extern const aigw_core_t *aigw_auth_core;
 
 #define AIGW_AUTH_TYPE    "AIGW"
 #define AIGW_AUTH_API_KEY "api_key" /* aigw_identity_t.method */
+#define AIGW_AUTH_JWT     "jwt"     /* the same */
 
 /* 1 if AuthType AIGW holds for r. */
 int aigw_auth_is_ours(request_rec *r);

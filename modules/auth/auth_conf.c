@@ -1,11 +1,21 @@
 #include "auth_conf.h"
 #include "auth.h"
+#include "issuer_conf.h"
 
 #include <apr_strings.h>
 
+#define CACHE_ENTRIES     4096
+#define CACHE_ENTRIES_MAX 1000000
+#define CACHE_TIME        apr_time_from_sec(300)
+#define CACHE_TIME_MAX    apr_time_from_sec(3600)
+
 void *aigw_auth_conf_server_create(apr_pool_t *p, server_rec *s)
 {
-    return apr_pcalloc(p, sizeof(aigw_auth_server_t));
+    aigw_auth_server_t *conf = apr_pcalloc(p, sizeof *conf);
+
+    conf->cache_entries = CACHE_ENTRIES;
+    conf->cache_time = CACHE_TIME;
+    return conf;
 }
 
 void *aigw_auth_conf_server_merge(apr_pool_t *p, void *base, void *add)
@@ -16,6 +26,7 @@ void *aigw_auth_conf_server_merge(apr_pool_t *p, void *base, void *add)
     if (!inner->keys) {
         conf->keys = outer->keys;
     }
+    conf->issuers = aigw_issuer_conf_merge(p, outer->issuers, inner->issuers);
     return conf;
 }
 
@@ -58,6 +69,27 @@ static const char *set_key_file(cmd_parms *cmd, void *dummy, const char *arg)
     return NULL;
 }
 
+static const char *set_token_cache(cmd_parms *cmd, void *dummy, const char *entries, const char *time)
+{
+    aigw_auth_server_t *conf = ap_get_module_config(cmd->server->module_config, &aigw_auth_module);
+    const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    char *end;
+    apr_int64_t n = apr_strtoi64(entries, &end, 10);
+
+    if (err) {
+        return err;
+    }
+    if (*end || end == entries || n < 0 || n > CACHE_ENTRIES_MAX) {
+        return "AIGWTokenCache: how many tokens a child remembers, 0 to 1000000";
+    }
+    if (time && (ap_timeout_parameter_parse(time, &conf->cache_time, "s") != APR_SUCCESS || conf->cache_time <= 0 ||
+                 conf->cache_time > CACHE_TIME_MAX)) {
+        return "AIGWTokenCache: after how long a token is verified again at the latest, up to 1h, such as 5min";
+    }
+    conf->cache_entries = (int)n;
+    return NULL;
+}
+
 static const char *add_models(cmd_parms *cmd, void *dir, const char *arg)
 {
     aigw_auth_dir_t *conf = dir;
@@ -83,4 +115,17 @@ const command_rec aigw_auth_conf_commands[] = {
     AP_INIT_TAKE1("AIGWKeyFile", set_key_file, NULL, RSRC_CONF, "the file of the API keys, a JSON object a line; aigw-key makes them"),
     AP_INIT_ITERATE("AIGWAllowModels", add_models, NULL, RSRC_CONF | ACCESS_CONF,
                     "names or patterns (gpt-4*) of the models that may be used here, whoever asks; or all"),
+    AP_INIT_TAKE12("AIGWTokenCache", set_token_cache, NULL, RSRC_CONF,
+                   "how many verified tokens a child remembers, and for how long at most"),
+    AP_INIT_RAW_ARGS("<AIGWJwtIssuer", aigw_issuer_conf_section, NULL, RSRC_CONF | EXEC_ON_READ, "the iss of its tokens"),
+    AP_INIT_ITERATE("AIGWJwtAudience", aigw_issuer_conf_audience, NULL, RSRC_CONF, "whom its tokens must be for: names, or any"),
+    AP_INIT_ITERATE("AIGWJwtAlgorithms", aigw_issuer_conf_algorithm, NULL, RSRC_CONF,
+                    "with what its tokens may be signed: RS256 ES256 ..."),
+    AP_INIT_TAKE1("AIGWJwtKey", aigw_issuer_conf_key, NULL, RSRC_CONF, "its key: file:PATH, env:NAME, jwks:PATH or jwks:https://..."),
+    AP_INIT_ITERATE("AIGWJwtClaims", aigw_issuer_conf_claim, NULL, RSRC_CONF,
+                    "what its claims are called: user=sub tier=tier scopes=scope models=models"),
+    AP_INIT_TAKE2("AIGWJwtTierMap", aigw_issuer_conf_tier_map, NULL, RSRC_CONF, "a value of the tier's claim, or *, and the tier it means"),
+    AP_INIT_TAKE1("AIGWJwtSkew", aigw_issuer_conf_skew, NULL, RSRC_CONF, "how much its clock may differ"),
+    AP_INIT_TAKE123("AIGWJwtSign", aigw_issuer_conf_sign, NULL, RSRC_CONF,
+                    "to issue tokens: a private key or secret as file:PATH or env:NAME, the algorithm, the kid"),
     {.name = NULL}};

@@ -7,7 +7,10 @@
 #include "key_store.h"
 
 typedef struct aigw_auth_server_t {
-    aigw_key_store_t *keys; /* AIGWKeyFile; NULL: none */
+    aigw_key_store_t *keys;         /* AIGWKeyFile; NULL: none */
+    apr_array_header_t *issuers;    /* <AIGWJwtIssuer>, aigw_issuer_t *; NULL: none */
+    int cache_entries;              /* AIGWTokenCache; of the main server. 0: nothing is kept */
+    apr_interval_time_t cache_time; /* microseconds that a verified token is not verified again */
 } aigw_auth_server_t;
 
 typedef struct aigw_auth_dir_t {

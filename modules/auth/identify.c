@@ -2,7 +2,9 @@
 #include "auth.h"
 #include "auth_conf.h"
 #include "refuse.h"
+#include "token.h"
 #include "aigw_credential.h"
+#include "aigw_jwt.h"
 
 #include <http_core.h>
 #include <http_log.h>
@@ -51,27 +53,54 @@ static int known(request_rec *r, const aigw_identity_t *identity)
     return OK;
 }
 
-static int identify_key(request_rec *r, const aigw_credential_t *credential, aigw_identity_t *identity)
+static int refuse_key(request_rec *r, aigw_key_e what, const char *id)
+{
+    switch (what) {
+    case AIGW_KEY_DISABLED:
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0320: the API key %s is disabled", id);
+        return aigw_refuse_credential(r, "invalid_api_key", "This API key has been disabled.");
+    case AIGW_KEY_EXPIRED:
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0321: the API key %s has expired", id);
+        return aigw_refuse_credential(r, "invalid_api_key", "This API key has expired.");
+    default:
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0322: an API key that is not known");
+        return aigw_refuse_credential(r, "invalid_api_key", "This API key is not known.");
+    }
+}
+
+static int identify_token(request_rec *r, const aigw_credential_t *credential, aigw_identity_t *identity)
+{
+    aigw_token_t token;
+
+    switch (aigw_token_verify(r, credential->token, credential->len, apr_time_now(), &token)) {
+    case AIGW_TOKEN_GOOD:
+        *identity = token.identity;
+        return known(r, identity);
+    case AIGW_TOKEN_EXPIRED:
+        return aigw_refuse_credential(r, "token_expired", "The access token has expired.");
+    case AIGW_TOKEN_UNAVAILABLE:
+        return aigw_refuse_unavailable(r, "The access token cannot be verified now. Try again in a moment.");
+    default:
+        return aigw_refuse_credential(r, "invalid_token", "The access token is not valid.");
+    }
+}
+
+/* Keys first: they may look like anything, tokens cannot. */
+static int identify_credential(request_rec *r, const aigw_credential_t *credential, aigw_identity_t *identity)
 {
     const aigw_auth_server_t *conf = ap_get_module_config(r->server->module_config, &aigw_auth_module);
     aigw_identity_t found = {0};
     aigw_key_e what = conf->keys ? aigw_key_store_find(conf->keys, credential->token, credential->len, apr_time_now(), r->pool, &found)
                                  : AIGW_KEY_UNKNOWN;
 
-    switch (what) {
-    case AIGW_KEY_GOOD:
+    if (what == AIGW_KEY_GOOD) {
         *identity = found;
         return known(r, identity);
-    case AIGW_KEY_DISABLED:
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0320: the API key %s is disabled", found.key_id);
-        return aigw_refuse_credential(r, "invalid_api_key", "This API key has been disabled.");
-    case AIGW_KEY_EXPIRED:
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0321: the API key %s has expired", found.key_id);
-        return aigw_refuse_credential(r, "invalid_api_key", "This API key has expired.");
-    default:
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0322: an API key that is not known");
-        return aigw_refuse_credential(r, "invalid_api_key", "This API key is not known.");
     }
+    if (what == AIGW_KEY_UNKNOWN && aigw_jwt_looks_like(credential->token, credential->len)) {
+        return identify_token(r, credential, identity);
+    }
+    return refuse_key(r, what, found.key_id);
 }
 
 static int identify(request_rec *r, aigw_request_t *context)
@@ -80,7 +109,7 @@ static int identify(request_rec *r, aigw_request_t *context)
 
     switch (read_credential(r, &credential)) {
     case AIGW_CREDENTIAL_OK:
-        return identify_key(r, &credential, &context->identity);
+        return identify_credential(r, &credential, &context->identity);
     case AIGW_CREDENTIAL_MULTIPLE:
         return aigw_refuse_multiple(r);
     case AIGW_CREDENTIAL_BAD:
@@ -95,7 +124,7 @@ static int identify(request_rec *r, aigw_request_t *context)
 /* Not one that another AuthType has let in elsewhere, before an internal redirect. */
 static int is_of_us(const aigw_identity_t *identity)
 {
-    return identity->user && identity->method && !strcmp(identity->method, AIGW_AUTH_API_KEY);
+    return identity->user && identity->method && (!strcmp(identity->method, AIGW_AUTH_API_KEY) || !strcmp(identity->method, AIGW_AUTH_JWT));
 }
 
 static int check_authn(request_rec *r)

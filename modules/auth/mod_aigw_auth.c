@@ -3,14 +3,26 @@
 #include "auth_conf.h"
 #include "hide.h"
 #include "identify.h"
+#include "issuer.h"
 #include "refuse.h"
 #include "require.h"
+#include "token.h"
 #include "aigw_hooks.h"
 
 #include <http_log.h>
 #include <http_request.h>
 
 const aigw_core_t *aigw_auth_core;
+
+static int load_issuers(const apr_array_header_t *issuers, server_rec *s, apr_pool_t *pconf)
+{
+    int i, rc = 0;
+
+    for (i = 0; !rc && issuers && i < issuers->nelts; i++) {
+        rc = aigw_issuer_load(APR_ARRAY_IDX(issuers, i, aigw_issuer_t *), s, pconf);
+    }
+    return rc;
+}
 
 /* In check_config, because `apachectl configtest` runs this and not post_config. */
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -26,7 +38,7 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     for (; s; s = s->next) {
         const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
 
-        if (conf->keys && aigw_key_store_load(conf->keys, s, pconf)) {
+        if ((conf->keys && aigw_key_store_load(conf->keys, s, pconf)) || load_issuers(conf->issuers, s, pconf)) {
             return HTTP_INTERNAL_SERVER_ERROR;
         }
     }
@@ -50,6 +62,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
 
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
+    aigw_token_child_init(pchild, s);
     for (; s; s = s->next) {
         const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
 

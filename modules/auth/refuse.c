@@ -37,6 +37,12 @@ int aigw_refuse_credential(request_rec *r, const char *code, const char *message
     return refuse(r, HTTP_UNAUTHORIZED, code, message);
 }
 
+int aigw_refuse_unavailable(request_rec *r, const char *message)
+{
+    apr_table_setn(r->err_headers_out, "Retry-After", "5");
+    return refuse(r, HTTP_SERVICE_UNAVAILABLE, "store_unavailable", message);
+}
+
 int aigw_refuse_anonymous(request_rec *r)
 {
     challenge(r, NULL, NULL);

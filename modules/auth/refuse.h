@@ -9,6 +9,9 @@
 /* 401: there is a credential, and it is not good. code: of WIRE.md section 2. */
 int aigw_refuse_credential(request_rec *r, const char *code, const char *message);
 
+/* 503: it cannot be known now whether it is good. */
+int aigw_refuse_unavailable(request_rec *r, const char *message);
+
 /* 401: there is none. */
 int aigw_refuse_anonymous(request_rec *r);
 

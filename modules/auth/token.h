@@ -8,6 +8,8 @@
 typedef struct aigw_token_t {
     const char *issuer; /* iss */
     const char *jti;    /* NULL: none */
+    apr_time_t
+        dead; /* when even a clock that is behind by the skew sees it expired: until then a revocation has to be kept. Microseconds since 1970 */
     aigw_identity_t identity;
 } aigw_token_t;
 
@@ -19,7 +21,10 @@ typedef enum {
     AIGW_TOKEN_UNAVAILABLE /* the issuer's keys cannot be had */
 } aigw_token_e;
 
-/* Fills *token, in r->pool, for GOOD. text: NUL-terminated. now: microseconds since 1970. Thread: the owner of r. */
+/* child_init: what this child remembers of verified tokens. */
+void aigw_token_child_init(apr_pool_t *pchild, server_rec *s);
+
+/* Fills *token, in r->pool, for GOOD. text: NUL-terminated. now: microseconds since 1970. Thread: the owner of r; it may wait for an issuer's keys, for a bounded time. */
 aigw_token_e aigw_token_verify(request_rec *r, const char *text, apr_size_t len, apr_time_t now, aigw_token_t *token);
 
 #endif
