@@ -9,6 +9,6 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
 
 build_folder
 # shellcheck disable=SC2086
-packages $PACKAGES_BUILD valgrind libapache2-mod-perl2 libio-socket-ssl-perl openssl=openssl
+packages $PACKAGES_BUILD valgrind libapache2-mod-perl2 libcryptx-perl libio-socket-ssl-perl openssl=openssl
 tree gcc || exit 1
 exec perl "$TOP/t/tools/stress.pl" --tree "$TREE" --tool memcheck --size "${1:-0.2}"

@@ -27,6 +27,7 @@ Suite *suite_chat_edit(void);
 Suite *suite_completion(void);
 Suite *suite_credential(void);
 Suite *suite_decimal(void);
+Suite *suite_claims_cache(void);
 Suite *suite_jws(void);
 Suite *suite_jwt(void);
 Suite *suite_names(void);

@@ -117,7 +117,7 @@ const command_rec aigw_auth_conf_commands[] = {
                     "names or patterns (gpt-4*) of the models that may be used here, whoever asks; or all"),
     AP_INIT_TAKE12("AIGWTokenCache", set_token_cache, NULL, RSRC_CONF,
                    "how many verified tokens a child remembers, and for how long at most"),
-    AP_INIT_RAW_ARGS("<AIGWJwtIssuer", aigw_issuer_conf_section, NULL, RSRC_CONF | EXEC_ON_READ, "the iss of its tokens"),
+    AP_INIT_RAW_ARGS("<AIGWJwtIssuer", aigw_issuer_conf_section, NULL, RSRC_CONF, "the iss of its tokens"),
     AP_INIT_ITERATE("AIGWJwtAudience", aigw_issuer_conf_audience, NULL, RSRC_CONF, "whom its tokens must be for: names, or any"),
     AP_INIT_ITERATE("AIGWJwtAlgorithms", aigw_issuer_conf_algorithm, NULL, RSRC_CONF,
                     "with what its tokens may be signed: RS256 ES256 ..."),

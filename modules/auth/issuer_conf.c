@@ -136,9 +136,6 @@ const char *aigw_issuer_conf_audience(cmd_parms *cmd, void *dir, const char *nam
     if (err) {
         return err;
     }
-    if (!*name) {
-        return "AIGWJwtAudience: a name, such as aigw, or any";
-    }
     if (issuer->audience_said && (any || !issuer->audiences)) {
         return "AIGWJwtAudience: \"any\" cannot stand beside names";
     }
@@ -220,9 +217,6 @@ const char *aigw_issuer_conf_tier_map(cmd_parms *cmd, void *dir, const char *val
 
     if (err) {
         return err;
-    }
-    if (!*value || !*tier) {
-        return "AIGWJwtTierMap: a value of the tier's claim and the tier it means, such as: AIGWJwtTierMap ai-pro-users pro";
     }
     if (!open_issuer->tier_map) {
         open_issuer->tier_map = apr_array_make(cmd->pool, 4, sizeof(aigw_tier_map_t));

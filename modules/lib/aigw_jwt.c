@@ -5,7 +5,6 @@
 #include <apr_encode.h>
 #include <apr_strings.h>
 
-#include <math.h>
 #include <string.h>
 
 #define TIME_MAX 253402300799.0 /* seconds: the end of the year 9999 */
@@ -186,7 +185,7 @@ aigw_jwt_e aigw_jwt_check(const json_t *claims, const aigw_jwt_rules_t *rules, a
     if (!read_time(claims, "exp", &t) || !(t > 0) || t > TIME_MAX) {
         return AIGW_JWT_TIMELESS;
     }
-    *expires = (apr_time_t)floor(t * APR_USEC_PER_SEC);
+    *expires = (apr_time_t)(t * APR_USEC_PER_SEC);
     if (now >= t + skew) {
         return AIGW_JWT_EXPIRED;
     }
