@@ -32,6 +32,7 @@ void *aigw_auth_conf_dir_merge(apr_pool_t *p, void *base, void *add)
     if (!inner->models) {
         conf->models = outer->models;
     }
+    aigw_cors_merge(&conf->cors, &outer->cors);
     return conf;
 }
 
@@ -83,4 +84,8 @@ const command_rec aigw_auth_conf_commands[] = {
     AP_INIT_TAKE1("AIGWKeyFile", set_key_file, NULL, RSRC_CONF, "the file of the API keys, a JSON object a line; aigw-key makes them"),
     AP_INIT_ITERATE("AIGWAllowModels", add_models, NULL, RSRC_CONF | ACCESS_CONF,
                     "names or patterns (gpt-4*) of the models that may be used here, whoever asks; or all"),
+    AP_INIT_ITERATE("AIGWCorsOrigin", aigw_cors_add_origin, NULL, RSRC_CONF | ACCESS_CONF,
+                    "origins (https://app.example.com, https://*.example.com) whose pages may use what is here; * or none"),
+    AP_INIT_FLAG("AIGWCorsCredentials", aigw_cors_set_credentials, NULL, RSRC_CONF | ACCESS_CONF,
+                 "on: those pages may send cookies and the like along"),
     {.name = NULL}};
