@@ -168,7 +168,7 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
 static void decide(request_rec *r)
 {
     const aigw_cors_t *conf = &((const aigw_auth_dir_t *)ap_get_module_config(r->per_dir_config, &aigw_auth_module))->cors;
-    const char *sent = apr_table_get(r->headers_in, "Origin"), *open;
+    const char *sent, *open;
 
     if (!conf->origins || !conf->origins->nelts) {
         if (conf->origins || apr_table_get(r->notes, NOTE_ORIGIN)) {
@@ -177,6 +177,7 @@ static void decide(request_rec *r)
         return;
     }
     apr_table_unset(r->notes, NOTE_CREDENTIALS);
+    sent = apr_table_get(r->headers_in, "Origin");
     if (!aigw_origins_have(conf->origins, sent)) {
         apr_table_setn(r->notes, NOTE_ORIGIN, "");
         return;

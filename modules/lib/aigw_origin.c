@@ -65,7 +65,7 @@ static const char *check_name(const char *host, int subdomains)
 
     for (c = host; *c; c++) {
         if ((unsigned char)*c >= 0x80) {
-            return "write the name in ASCII, as browsers send it: xn--…";
+            return "write the name in ASCII, as browsers send it, with xn--";
         }
     }
     if (strchr(host, '*')) {
