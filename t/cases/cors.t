@@ -23,7 +23,7 @@ mkdir "$dir/$_", 0755 for qw(v1 app none); # a name that is too long in them is 
 my ($dead, $far, $host) = (free_port(), free_port(), free_port());
 
 my ($libexec) = map { m{^LoadModule\s+status_module\s+"?(.*)/mod_status\.so} } split /\n/, AIGW::Services::slurp("$ENV{AIGW_BUILD}/base.conf");
-my $s = AIGW::Server->new(conf => <<"CONF");
+my $s = AIGW::Server->new(tls => 1, conf => <<"CONF");
 LoadModule access_compat_module $libexec/mod_access_compat.so
 LoadModule allowmethods_module $libexec/mod_allowmethods.so
 DocumentRoot $dir
@@ -95,6 +95,7 @@ Use Open denied "Require all denied"
 Use Open local "Require ip 192.0.2.1"
 Use Open methods "AllowMethods GET"
 Use Open compat "Deny from all"
+Use Open cert "SSLVerifyClient require"
 Use Open deflate "SetOutputFilter DEFLATE"
 Use Open cookies "AIGWCorsCredentials on"
 Use Open merged "Header merge Vary origin"
@@ -229,7 +230,7 @@ my @preflights = (['/v1/chat/completions'], ['/v1/nothing'], ['/v1/admin'], ['/d
     ['/v1/models', 'X-API-Key' => 'wrong'], ['/deflate'], ['/set'], ['/always'], ['/doc/none']);
 my $h2 = !Apache::Test::have_module('mpm_prefork') && `curl --version 2>/dev/null` =~ /\bHTTP2\b/;
 
-plan tests => 7 * @answers + 3 * grep({ below_v1($_) } @answers) + 3 + 7 * @preflights + 19 + 22 + 8 + 12 + 8 + 13 + 8 + 2, need_module('mod_aigw', 'mod_aigw_auth', 'mod_macro', 'mod_headers', 'mod_rewrite');
+plan tests => 7 * @answers + 3 * grep({ below_v1($_) } @answers) + 3 + 7 * @preflights + 19 + 22 + 8 + 12 + 8 + 13 + 8 + 2 + 2, need_module('mod_aigw', 'mod_aigw_auth', 'mod_macro', 'mod_ssl', 'mod_headers', 'mod_rewrite');
 expect_log(qr/AIGW0173/, qr/AIGW0120/);
 
 # ------------------------------------------------ every answer
@@ -438,6 +439,19 @@ SKIP: {
     like $out, qr/^access-control-allow-origin: \Q$app\E\r\n/m, '… its origin';
     $out = $curl->('/v1/models', '-H', "Origin: $foreign");
     unlike $out, qr/access-control/i, 'HTTP/2: nothing for a foreign origin';
+}
+
+# A browser sends no certificate with a preflight.
+SKIP: {
+    skip 'no IO::Socket::SSL', 2 unless AIGW::Client::have_tls();
+    for my $case ([OPTIONS => 204], [GET => 403]) {
+        my ($method, $status) = @$case;
+        my $c = AIGW::Client->new(port => $s->{tls_port}, tls => 1);
+        $c->request($method => '/cert', headers => [Origin => $app, @asks, Connection => 'close']);
+        my $r = $c->response;
+        is "$r->{status} " . ($r->header('Access-Control-Allow-Origin') // ''), "$status $app", "SSLVerifyClient in a location: $method";
+        $c->close;
+    }
 }
 
 is scalar $s->crashes, 0, 'nothing bad in the log';
