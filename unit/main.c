@@ -40,6 +40,8 @@ int main(void)
     srunner_add_suite(runner, suite_api_key());
     srunner_add_suite(runner, suite_key_line());
     srunner_add_suite(runner, suite_key_file());
+    srunner_add_suite(runner, suite_origin());
+    srunner_add_suite(runner, suite_allow_headers());
     /* of bench/ */
     srunner_add_suite(runner, suite_heap());
     srunner_add_suite(runner, suite_hist());

@@ -37,6 +37,8 @@ Suite *suite_rfc3339(void);
 Suite *suite_api_key(void);
 Suite *suite_key_line(void);
 Suite *suite_key_file(void);
+Suite *suite_origin(void);
+Suite *suite_allow_headers(void);
 /* of bench/ */
 Suite *suite_heap(void);
 Suite *suite_hist(void);

@@ -43,6 +43,7 @@ void *aigw_auth_conf_dir_merge(apr_pool_t *p, void *base, void *add)
     if (!inner->models) {
         conf->models = outer->models;
     }
+    aigw_cors_merge(&conf->cors, &outer->cors);
     return conf;
 }
 
@@ -128,4 +129,8 @@ const command_rec aigw_auth_conf_commands[] = {
     AP_INIT_TAKE1("AIGWJwtSkew", aigw_issuer_conf_skew, NULL, RSRC_CONF, "how much its clock may differ"),
     AP_INIT_TAKE123("AIGWJwtSign", aigw_issuer_conf_sign, NULL, RSRC_CONF,
                     "to issue tokens: a private key or secret as file:PATH or env:NAME, the algorithm, the kid"),
+    AP_INIT_ITERATE("AIGWCorsOrigin", aigw_cors_add_origin, NULL, RSRC_CONF | ACCESS_CONF,
+                    "origins (https://app.example.com, https://*.example.com) whose pages may use what is here; * or none"),
+    AP_INIT_FLAG("AIGWCorsCredentials", aigw_cors_set_credentials, NULL, RSRC_CONF | ACCESS_CONF,
+                 "on: those pages may send cookies and the like along"),
     {.name = NULL}};

@@ -4,6 +4,7 @@
 
 #include <httpd.h>
 #include <http_config.h>
+#include "cors.h"
 #include "key_store.h"
 
 typedef struct aigw_auth_server_t {
@@ -15,6 +16,7 @@ typedef struct aigw_auth_server_t {
 
 typedef struct aigw_auth_dir_t {
     apr_array_header_t *models; /* AIGWAllowModels, const char *; NULL: not said; empty: "all" */
+    aigw_cors_t cors;           /* AIGWCorsOrigin, AIGWCorsCredentials */
 } aigw_auth_dir_t;
 
 void *aigw_auth_conf_server_create(apr_pool_t *p, server_rec *s);

@@ -1,6 +1,7 @@
 /* mod_aigw_auth: who may call what. This file only wires: hooks, directives, providers. */
 #include "auth.h"
 #include "auth_conf.h"
+#include "cors.h"
 #include "hide.h"
 #include "identify.h"
 #include "issuer.h"
@@ -96,6 +97,7 @@ static int call_admit(aigw_call_t *call, const aigw_error_t **error)
 static void register_hooks(apr_pool_t *p)
 {
     aigw_identify_register(p);
+    aigw_cors_register(p);
     aigw_hide_register(p);
     aigw_refuse_register(p);
     aigw_require_register(p);
