@@ -106,7 +106,7 @@ static int log_transaction(request_rec *r)
 
     if (hidden && hidden->hushed && r->status >= HTTP_BAD_REQUEST && r->status != HTTP_REQUEST_TIME_OUT) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                      "AIGW0323: the request line or a header field is wrong: %d. Which one is not said, it may have a key in it",
+                      "AIGW0390: the request line or a header field is wrong: %d. Which one is not said, it may have a key in it",
                       r->status);
     }
     return DECLINED;

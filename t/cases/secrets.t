@@ -28,7 +28,7 @@ my $has_h2 = Apache::Test::have_module('http2') && `curl --version 2>/dev/null` 
 my $s = AIGW::Server->new(tls => have_tls(), env => { AIGW_TEST_KEY => 'sk-of-the-gateway-0123456789' }, conf => <<"CONF" . ($has_h2 ? "Protocols h2 h2c http/1.1\n" : ''));
 LogLevel trace8
 ExtendedStatus On
-RequestReadTimeout header=2
+RequestReadTimeout header=3
 AIGWKeyFile $file
 AIGWErrors on
 AIGWDefaultModel echo
@@ -88,7 +88,8 @@ sub over_http1 {
 
 sub over_http2 {
     my ($tls, $path, $body, @fields) = @_;
-    my @how = $tls ? ('--http2', '--cacert', Apache::Test::vars('tls_dir') . '/ca.pem') : ('--http2-prior-knowledge');
+    my @how = $tls eq 'upgrade' ? '--http2' : $tls ? ('--http2', '--cacert', Apache::Test::vars('tls_dir') . '/ca.pem') : '--http2-prior-knowledge';
+    $tls = 0 if $tls eq 'upgrade';
     my @headers = map { ('-H', "$fields[2 * $_]: $fields[2 * $_ + 1]") } 0 .. @fields / 2 - 1;
     my $url = $tls ? "https://localhost:$s->{tls_port}$path" : "http://localhost:$s->{port}$path";
     my @body = defined $body ? ('-H', 'Content-Type: application/json', '--data-binary', $body) : ();
@@ -155,7 +156,7 @@ my @broken = (
     ['half a field, and silence', 408, "Host: x\r\nAuthorization: Bearer $key{alice}"],
 );
 
-plan tests => 4 * @asked + 2 * @broken + 2 * 2 + 4 * 3 + 5 + 4 + 1, need_module('mod_aigw', 'mod_aigw_auth', 'mod_status');
+plan tests => 4 * @asked + 2 * @broken + 2 * 2 + 2 + 4 * 3 + 5 + 4 + 1, need_module('mod_aigw', 'mod_aigw_auth', 'mod_status');
 
 for my $way (@ways) {
     my ($how, $send, $not) = @$way;
@@ -187,6 +188,12 @@ for my $tls (0, 1) {
         is over_http2($tls, '/v1/models', undef, 'X-API-Key' => "$key{alice}\x01"), 0, 'HTTP/2: a control character behind the key' . ($tls ? ', TLS' : '');
         is over_http2($tls, '/v1/models', undef, 'Authorization' => 'Bearer ' . "$key{alice} " x 400), 431, 'HTTP/2: too long' . ($tls ? ', TLS' : '');
     }
+}
+
+SKIP: {
+    skip 'no HTTP/2', 2 if !$has_h2;
+    is over_http2('upgrade', '/v1/models', undef, bearer('alice')), 200, 'HTTP/2 by an upgrade';
+    is over_http2('upgrade', '/v1/models', undef, bearer('carol')), 'HTTP/1.1', '… before which a key that is disabled is refused';
 }
 
 # ------------------------------------------------------------------ the status page, while a request with a key is under way
@@ -237,7 +244,7 @@ is_deeply [$s->crashes], [], 'nobody crashed';
 
 # and it was looked for where there is something to see
 like $log, qr/\[http:trace4\].* Authorization: Bearer \(not logged\)/, 'httpd wrote the headers, covered';
-like $log, qr/AIGW0323: .*: 400\. /, '… and of a field that is wrong, that it is';
+like $log, qr/AIGW0390: .*: 400\. /, '… and of a field that is wrong, that it is';
 SKIP: {
     skip 'no IO::Socket::SSL', 2 if !have_tls();
     # mod_ssl writes what it reads and sends, 16 bytes a line: what is on the wire
