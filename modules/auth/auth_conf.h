@@ -5,6 +5,7 @@
 #include <httpd.h>
 #include <http_config.h>
 #include "cors.h"
+#include "jwks_conf.h"
 #include "key_store.h"
 
 typedef struct aigw_auth_server_t {
@@ -12,6 +13,7 @@ typedef struct aigw_auth_server_t {
     apr_array_header_t *issuers;    /* <AIGWJwtIssuer>, aigw_issuer_t *; NULL: none */
     int cache_entries;              /* AIGWTokenCache; of the main server. 0: nothing is kept */
     apr_interval_time_t cache_time; /* microseconds that a verified token is not verified again */
+    aigw_jwks_conf_t jwks;          /* AIGWJwks… */
 } aigw_auth_server_t;
 
 typedef struct aigw_auth_dir_t {

@@ -5,6 +5,7 @@
 #include "hide.h"
 #include "identify.h"
 #include "issuer.h"
+#include "jwks_keeper.h"
 #include "refuse.h"
 #include "require.h"
 #include "token.h"
@@ -23,6 +24,31 @@ static int load_issuers(const apr_array_header_t *issuers, server_rec *s, apr_po
         rc = aigw_issuer_load(APR_ARRAY_IDX(issuers, i, aigw_issuer_t *), s, pconf);
     }
     return rc;
+}
+
+static int share_keys(const apr_array_header_t *issuers, server_rec *s, apr_pool_t *pconf)
+{
+    int i, rc = 0;
+
+    for (i = 0; !rc && issuers && i < issuers->nelts; i++) {
+        const aigw_issuer_t *issuer = APR_ARRAY_IDX(issuers, i, aigw_issuer_t *);
+
+        rc = issuer->keys ? aigw_key_source_post_config(issuer->keys, s, pconf) : 0;
+    }
+    return rc;
+}
+
+static void keep_keys(const apr_array_header_t *issuers, server_rec *s, apr_pool_t *pchild)
+{
+    int i;
+
+    for (i = 0; issuers && i < issuers->nelts; i++) {
+        const aigw_issuer_t *issuer = APR_ARRAY_IDX(issuers, i, aigw_issuer_t *);
+
+        if (issuer->keys) {
+            aigw_key_source_child_init(issuer->keys, s, pchild);
+        }
+    }
 }
 
 /* In check_config, because `apachectl configtest` runs this and not post_config. */
@@ -57,6 +83,9 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
                          "path/to/mod_watchdog.so)");
             return HTTP_INTERNAL_SERVER_ERROR;
         }
+        if (share_keys(conf->issuers, s, pconf)) {
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
     return OK;
 }
@@ -70,6 +99,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
         if (conf->keys) {
             aigw_key_store_child_init(conf->keys, pchild, s);
         }
+        keep_keys(conf->issuers, s, pchild);
     }
 }
 
@@ -101,6 +131,7 @@ static void register_hooks(apr_pool_t *p)
     aigw_hide_register(p);
     aigw_refuse_register(p);
     aigw_require_register(p);
+    aigw_jwks_keeper_register(p);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
