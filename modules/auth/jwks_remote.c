@@ -178,13 +178,14 @@ static void catch_up(aigw_jwks_remote_t *remote)
 static int is_good(aigw_jwks_remote_t *remote, apr_time_t now)
 {
     const aigw_jwks_address_t *address = &remote->address;
-    int stale;
+    apr_uint32_t stale;
 
     if (!aigw_jwks_share_number(address->share)) {
         return 0;
     }
     stale = now - aigw_jwks_share_good_at(address->share) > address->conf.stale;
-    if ((apr_uint32_t)stale != __atomic_exchange_n(&remote->said_stale, (apr_uint32_t)stale, __ATOMIC_ACQ_REL) && stale) {
+    if (stale != __atomic_load_n(&remote->said_stale, __ATOMIC_RELAXED) &&
+        stale != __atomic_exchange_n(&remote->said_stale, stale, __ATOMIC_RELAXED) && stale) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, address->server,
                      "AIGW0354: the keys from %s are older than AIGWJwksStale: none is used until the issuer answers", address->url);
     }
@@ -206,8 +207,8 @@ static int wait_for_news(aigw_jwks_remote_t *remote, int have, apr_time_t until,
         *busy = 1;
     }
     else {
-        aigw_jwks_keeper_wake(); /* also where another child fetches: should it die, ours takes over */
         while (!ended_one && aigw_clock_now() < until && !aigw_jwks_keeper_is_stopping()) {
+            aigw_jwks_keeper_wake(); /* each time, also where another child fetches: should that one go, ours takes over */
             ended_one = aigw_jwks_share_wait(remote->address.share, ended);
         }
     }
