@@ -42,6 +42,8 @@ int main(void)
     srunner_add_suite(runner, suite_key_file());
     srunner_add_suite(runner, suite_origin());
     srunner_add_suite(runner, suite_allow_headers());
+    srunner_add_suite(runner, suite_revoked());
+    srunner_add_suite(runner, suite_shared());
     /* of bench/ */
     srunner_add_suite(runner, suite_heap());
     srunner_add_suite(runner, suite_hist());
