@@ -44,6 +44,7 @@ int main(void)
     srunner_add_suite(runner, suite_allow_headers());
     srunner_add_suite(runner, suite_revoked());
     srunner_add_suite(runner, suite_shared());
+    srunner_add_suite(runner, suite_throttle());
     /* of bench/ */
     srunner_add_suite(runner, suite_heap());
     srunner_add_suite(runner, suite_hist());

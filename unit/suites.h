@@ -41,6 +41,7 @@ Suite *suite_origin(void);
 Suite *suite_allow_headers(void);
 Suite *suite_revoked(void);
 Suite *suite_shared(void);
+Suite *suite_throttle(void);
 /* of bench/ */
 Suite *suite_heap(void);
 Suite *suite_hist(void);
