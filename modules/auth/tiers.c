@@ -89,7 +89,7 @@ static apr_status_t slurp(const char *path, apr_off_t size, char **text, apr_siz
 static aigw_tier_file_t *read_file(const aigw_tiers_t *tiers, const stamp_t *stamp, server_rec *s, apr_pool_t **pool)
 {
     aigw_tier_file_t *file = NULL;
-    aigw_tier_fault_t fault;
+    aigw_tier_fault_t fault = {0};
     apr_pool_t *temporary;
     char *text = NULL;
     apr_size_t len = 0;

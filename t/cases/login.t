@@ -374,7 +374,6 @@ like $s->log, qr/AIGW0364: a login is refused: too many/, 'the log says so';
 
 # every child knows what another has seen; and so do those that come after a graceful restart
 sub pid { return (split m{/}, $_[0])[0] }
-sub served_by { my ($status) = @_; my @lines = split /\n/, slurp("$s->{dir}/access_pid") // ''; return (grep { /^\d+ $status / } @lines)[-1] =~ s/ .*//r }
 {
     my @children = $s->children;
     my ($one, @others) = $prefork ? @children : (sort @children)[0, 1];
