@@ -201,18 +201,20 @@ static int is_free(const place_t *place, apr_time_t now)
     return place->until <= now || (kill(place->holder, 0) && errno == ESRCH);
 }
 
-static int take_place(apr_time_t now)
+static int take_place(aigw_attempt_t *a)
 {
     int i;
 
     for (i = 0; i < places; i++) {
-        if (is_free(&memory->places[i], now)) {
+        if (is_free(&memory->places[i], a->began)) {
+            a->place = i;
+            a->place_until = a->began + PLACE_TIME;
             memory->places[i].holder = getpid();
-            memory->places[i].until = now + PLACE_TIME;
-            return i;
+            memory->places[i].until = a->place_until;
+            return 1;
         }
     }
-    return -1;
+    return 0;
 }
 
 static aigw_attempt_e begin(aigw_attempt_t *a, apr_interval_time_t *wait)
@@ -222,8 +224,7 @@ static aigw_attempt_e begin(aigw_attempt_t *a, apr_interval_time_t *wait)
     if (*wait) {
         return AIGW_ATTEMPT_THROTTLED;
     }
-    a->place = take_place(a->began);
-    if (a->place < 0) {
+    if (!take_place(a)) {
         return AIGW_ATTEMPT_CROWDED;
     }
     aigw_throttle_charge(failures, a->pair, &a->limits->pair, a->began);
@@ -316,7 +317,11 @@ apr_time_t aigw_attempt_decided(aigw_attempt_t *attempt, aigw_outcome_e outcome,
 void aigw_attempt_end(aigw_attempt_t *attempt)
 {
     if (attempt->place >= 0 && lock()) {
-        memory->places[attempt->place].until = 0;
+        place_t *place = &memory->places[attempt->place];
+
+        if (place->holder == getpid() && place->until == attempt->place_until) { /* else it was longer than PLACE_TIME, and is another's */
+            place->until = 0;
+        }
         attempt->place = -1;
         aigw_shared_unlock(state->shared);
     }

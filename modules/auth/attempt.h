@@ -17,7 +17,8 @@ typedef struct aigw_attempt_t {
     apr_uint64_t pair, address, user, friend; /* keys */
     int is_friend;                            /* this user has logged in from this address before */
     int place;                                /* among those at work, or -1 */
-    apr_time_t began;                         /* by aigw_clock_now() */
+    apr_time_t place_until;
+    apr_time_t began; /* by aigw_clock_now() */
 } aigw_attempt_t;
 
 typedef enum {
