@@ -24,6 +24,7 @@ APLOG_USE_MODULE(aigw_auth);
 #define PLACES      512
 #define PLACE_TIME  apr_time_from_sec(120) /* whoever has held a place for so long is stuck; others need it */
 #define SLOW_TIME   apr_time_from_sec(600) /* so long a slow check is remembered */
+#define JITTER      16                     /* of the floor, at most this part on top of it */
 #define SLOW_FLOORS 8                      /* but not beyond so many times the floor */
 
 /* Of one who is at work. */
@@ -297,6 +298,18 @@ static int note_slow(apr_interval_time_t took, apr_interval_time_t floor, apr_ti
     return 1;
 }
 
+/* A thread that has worked out a hash wakes up from its wait some 0.1 ms earlier than one that has slept all along: caches, clocks of processors. A chance of many times
+ * as much lies over that. */
+static apr_interval_time_t jitter(apr_interval_time_t floor)
+{
+    apr_uint32_t random = 0;
+
+    if (apr_generate_random_bytes((unsigned char *)&random, sizeof random) != APR_SUCCESS) {
+        return 0;
+    }
+    return (apr_interval_time_t)(random % (apr_uint64_t)(floor / JITTER + 1));
+}
+
 apr_time_t aigw_attempt_decided(aigw_attempt_t *attempt, aigw_outcome_e outcome, apr_interval_time_t floor, int *risen)
 {
     apr_time_t now = aigw_clock_now();
@@ -311,7 +324,7 @@ apr_time_t aigw_attempt_decided(aigw_attempt_t *attempt, aigw_outcome_e outcome,
         wait = round_up(memory->slowest_until > now ? memory->slowest : 0, floor);
         aigw_shared_unlock(state->shared);
     }
-    return attempt->began + longer(wait, round_up(took, floor));
+    return attempt->began + longer(wait, round_up(took, floor)) + jitter(floor);
 }
 
 void aigw_attempt_end(aigw_attempt_t *attempt)

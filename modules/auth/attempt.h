@@ -37,7 +37,7 @@ aigw_attempt_e aigw_attempt_begin(aigw_attempt_t *attempt, request_rec *r, const
                                   apr_interval_time_t *wait);
 
 /* How it went. Returns when it is to be answered, by aigw_clock_now(): floor after it began, or as long after it as the slowest check of late has taken, in multiples of
- * floor. *risen: this one was so slow that all others will be answered later from now on. */
+ * floor, and by chance a little later. *risen: this one was so slow that all others will be answered later from now on. */
 apr_time_t aigw_attempt_decided(aigw_attempt_t *attempt, aigw_outcome_e outcome, apr_interval_time_t floor, int *risen);
 
 /* Gives its place back. */
