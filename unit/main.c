@@ -44,6 +44,11 @@ int main(void)
     srunner_add_suite(runner, suite_key_file());
     srunner_add_suite(runner, suite_origin());
     srunner_add_suite(runner, suite_allow_headers());
+    srunner_add_suite(runner, suite_login_body());
+    srunner_add_suite(runner, suite_revoked());
+    srunner_add_suite(runner, suite_shared());
+    srunner_add_suite(runner, suite_throttle());
+    srunner_add_suite(runner, suite_tier_file());
     /* of bench/ */
     srunner_add_suite(runner, suite_heap());
     srunner_add_suite(runner, suite_hist());

@@ -41,6 +41,11 @@ Suite *suite_key_line(void);
 Suite *suite_key_file(void);
 Suite *suite_origin(void);
 Suite *suite_allow_headers(void);
+Suite *suite_login_body(void);
+Suite *suite_revoked(void);
+Suite *suite_shared(void);
+Suite *suite_throttle(void);
+Suite *suite_tier_file(void);
 /* of bench/ */
 Suite *suite_heap(void);
 Suite *suite_hist(void);

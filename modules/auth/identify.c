@@ -2,6 +2,7 @@
 #include "auth.h"
 #include "auth_conf.h"
 #include "refuse.h"
+#include "tiers.h"
 #include "token.h"
 #include "aigw_credential.h"
 #include "aigw_jwt.h"
@@ -42,8 +43,11 @@ static void set_env(request_rec *r, const char *name, const char *value)
 }
 
 /* AIGW_USER is set where the access log is written, with all others, and here for CGI and expressions. */
-static int known(request_rec *r, const aigw_identity_t *identity)
+static int known(request_rec *r, aigw_identity_t *identity)
 {
+    if (!identity->tier) {
+        identity->tier = aigw_tiers_find(r, identity->user);
+    }
     r->user = apr_pstrdup(r->pool, identity->user);
     r->ap_auth_type = apr_pstrdup(r->pool, AIGW_AUTH_TYPE);
     set_env(r, "AIGW_USER", identity->user);
@@ -163,6 +167,7 @@ static int adopt_user(request_rec *r)
         if (!context->identity.user) {
             context->identity.user = apr_pstrdup(r->pool, r->user);
             context->identity.method = r->ap_auth_type ? r->ap_auth_type : "httpd";
+            context->identity.tier = aigw_tiers_find(r, r->user);
         }
     }
     return DECLINED;

@@ -6,8 +6,12 @@
 #include "identify.h"
 #include "issuer.h"
 #include "jwks_keeper.h"
+#include "login.h"
+#include "logout.h"
+#include "me.h"
 #include "refuse.h"
 #include "require.h"
+#include "revocations.h"
 #include "token.h"
 #include "aigw_hooks.h"
 
@@ -65,15 +69,19 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     for (; s; s = s->next) {
         const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
 
-        if ((conf->keys && aigw_key_store_load(conf->keys, s, pconf)) || load_issuers(conf->issuers, s, pconf)) {
+        if ((conf->keys && aigw_key_store_load(conf->keys, s, pconf)) || (conf->tiers && aigw_tiers_load(conf->tiers, s, pconf)) ||
+            load_issuers(conf->issuers, s, pconf)) {
             return HTTP_INTERNAL_SERVER_ERROR;
         }
     }
-    return OK;
+    return aigw_login_conf_check(pconf) ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }
 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
+    if (aigw_revocations_post_config(s, pconf) || aigw_attempt_post_config(s)) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     for (; s; s = s->next) {
         const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
 
@@ -100,6 +108,9 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
             aigw_key_store_child_init(conf->keys, pchild, s);
         }
         keep_keys(conf->issuers, s, pchild);
+        if (conf->tiers) {
+            aigw_tiers_child_init(conf->tiers, s, pchild);
+        }
     }
 }
 
@@ -132,6 +143,9 @@ static void register_hooks(apr_pool_t *p)
     aigw_refuse_register(p);
     aigw_require_register(p);
     aigw_jwks_keeper_register(p);
+    aigw_login_register(p);
+    aigw_logout_register(p);
+    aigw_me_register(p);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
