@@ -1,6 +1,7 @@
 #include "auth_conf.h"
 #include "auth.h"
 #include "issuer_conf.h"
+#include "tiers.h"
 
 #include <apr_strings.h>
 

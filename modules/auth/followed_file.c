@@ -97,6 +97,7 @@ static aigw_generation_t *read_file(aigw_followed_file_t *file)
     const char *fault = NULL;
     char *text = NULL;
     apr_size_t len = 0;
+    const int stays = file->generations.mutex != NULL; /* a child has one from before */
     apr_status_t rv;
     stamp_t stamp;
 
@@ -105,16 +106,16 @@ static aigw_generation_t *read_file(aigw_followed_file_t *file)
     }
     rv = slurp(file, &text, &len, &stamp, g->pool);
     if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, rv, file->server, "AIGW0310: the key file %s cannot be read%s", file->path,
-                     file->generations.mutex ? ": the keys stay as they were. Its folder and the file must be readable for httpd's User"
-                                             : "");
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, file->server, "AIGW0310: the %s %s cannot be read%s%s%s", file->kind->name, file->path,
+                     stays ? ": the " : "", stays ? file->kind->things : "",
+                     stays ? " stay as they were. Its folder and the file must be readable for httpd's User" : "");
         if (APR_STATUS_IS_EACCES(rv) || APR_STATUS_IS_ENOENT(rv) || rv == APR_ENOSPC) {
             file->refused = look(file->path, g->pool);
         } /* else it may pass: no descriptors, no memory */
     }
     else if ((g->data = file->kind->read(g->pool, text, len, &fault)) == NULL) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, file->server, "AIGW0311: %s%s%s", file->path, fault,
-                     file->generations.mutex ? " The keys stay as they were." : "");
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, file->server, "AIGW0311: %s%s%s%s%s", file->path, fault, stays ? " The " : "",
+                     stays ? file->kind->things : "", stays ? " stay as they were." : "");
         file->refused = stamp;
     }
     if (text) {
@@ -168,8 +169,8 @@ static void follow(aigw_followed_file_t *file, apr_pool_t *p)
     aigw_generation_t *new;
 
     if (!same(&now, &file->stamp) && !same(&now, &file->refused) && (new = read_file(file)) != NULL) {
-        ap_log_error(APLOG_MARK, APLOG_INFO, 0, file->server, "AIGW0313: %s has changed: %" APR_SIZE_T_FMT " keys", file->path,
-                     file->kind->keys(new->data));
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, file->server, "AIGW0313: %s has changed: %" APR_SIZE_T_FMT " %s", file->path,
+                     file->kind->count(new->data), file->kind->things);
         aigw_generations_replace(&file->generations, new);
     }
 }
@@ -179,7 +180,7 @@ void aigw_followed_file_child_init(aigw_followed_file_t *file, apr_pool_t *pchil
     apr_status_t rv = aigw_generations_child_init(&file->generations, pchild);
 
     if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "AIGW0312: no mutex for %s: no key in it is accepted in this child", file->path);
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "AIGW0312: no mutex for %s: nothing in it counts in this child", file->path);
         return;
     }
     if (!file->ready) {

@@ -12,10 +12,11 @@ typedef struct aigw_followed_file_t aigw_followed_file_t;
 
 /* What is in it. */
 typedef struct aigw_followed_kind_t {
-    apr_size_t max; /* bytes */
+    const char *name, *things; /* what it is and what is in it, for messages: "key file", "keys" */
+    apr_size_t max;            /* bytes */
     /* Reads it into p, where nothing may point into text. NULL: *fault is what to say behind the file's name (": it is empty", ", line 3: …"). */
     void *(*read)(apr_pool_t *p, const char *text, apr_size_t len, const char **fault);
-    apr_size_t (*keys)(const void *data); /* how many */
+    apr_size_t (*count)(const void *data); /* how many things */
 } aigw_followed_kind_t;
 
 /* Reading the configuration: nothing is opened yet. path: absolute, copied. In p, for as long as the configuration lives. */

@@ -41,7 +41,7 @@ static apr_size_t count_jwks(const void *data)
     return (apr_size_t)set->keys->nelts;
 }
 
-static const aigw_followed_kind_t jwks_file = {AIGW_JWKS_BYTES_MAX, read_jwks, count_jwks};
+static const aigw_followed_kind_t jwks_file = {"key file", "keys", AIGW_JWKS_BYTES_MAX, read_jwks, count_jwks};
 
 static const char *make_jwks(apr_pool_t *p, const char *where, aigw_key_source_t *source)
 {

@@ -33,7 +33,7 @@ static apr_size_t count_keys(const void *data)
     return keys->n;
 }
 
-static const aigw_followed_kind_t api_keys = {FILE_MAX, read_keys, count_keys};
+static const aigw_followed_kind_t api_keys = {"key file", "keys", FILE_MAX, read_keys, count_keys};
 
 aigw_key_store_t *aigw_key_store_make(apr_pool_t *p, const char *path)
 {

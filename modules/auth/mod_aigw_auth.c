@@ -69,7 +69,7 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     for (; s; s = s->next) {
         const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
 
-        if ((conf->keys && aigw_key_store_load(conf->keys, s, pconf)) || (conf->tiers && aigw_tiers_load(conf->tiers, s, pconf)) ||
+        if ((conf->keys && aigw_key_store_load(conf->keys, s, pconf)) || (conf->tiers && !aigw_followed_file_load(conf->tiers, s, pconf)) ||
             load_issuers(conf->issuers, s, pconf)) {
             return HTTP_INTERNAL_SERVER_ERROR;
         }
@@ -85,10 +85,12 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     for (; s; s = s->next) {
         const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
 
-        if (conf->keys && aigw_key_store_watch(conf->keys, pconf) != APR_SUCCESS) {
+        if ((conf->keys && aigw_key_store_watch(conf->keys, pconf) != APR_SUCCESS) ||
+            (conf->tiers && aigw_followed_file_watch(conf->tiers, pconf) != APR_SUCCESS)) {
             ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
-                         "AIGW0302: AIGWKeyFile needs mod_watchdog, which sees when the file changes (LoadModule watchdog_module "
-                         "path/to/mod_watchdog.so)");
+                         "AIGW0302: %s needs mod_watchdog, which sees when the file changes (LoadModule watchdog_module "
+                         "path/to/mod_watchdog.so)",
+                         conf->keys ? "AIGWKeyFile" : "AIGWTierFile");
             return HTTP_INTERNAL_SERVER_ERROR;
         }
         if (share_keys(conf->issuers, s, pconf)) {
@@ -109,7 +111,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
         }
         keep_keys(conf->issuers, s, pchild);
         if (conf->tiers) {
-            aigw_tiers_child_init(conf->tiers, s, pchild);
+            aigw_followed_file_child_init(conf->tiers, pchild, s);
         }
     }
 }
