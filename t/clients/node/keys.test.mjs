@@ -36,6 +36,8 @@ function shown(words, lines = 1) {
   return found.join('\n');
 }
 
+const PASSWORD = 'correct horse, battery & staple+%';
+
 let folder;
 let run;
 let gateway;
@@ -45,9 +47,9 @@ const keys = {};
 // As a user would type it; gives what it prints.
 async function type(command, { id, env } = {}) {
   const text = command
-    .replaceAll('/etc/apache2/aigw.keys', path.join(run, 'aigw.keys'))
+    .replaceAll('/etc/apache2/', `${run}/`)
     .replaceAll('chgrp www-data', `chgrp ${group}`)
-    .replaceAll('http://localhost/', `http://127.0.0.1:${gateway?.port}/`)
+    .replaceAll(/https?:\/\/localhost\//g, `http://127.0.0.1:${gateway?.port}/`)
     .replace(/(?<= )ID\b/, id);
   const PATH = `${environment('AIGW_TOOLS')}:${process.env.PATH}`;
   return output(spawn('bash', ['-euc', text], { cwd: HERE, env: { ...process.env, PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'] }), text);
@@ -77,12 +79,14 @@ before(async () => {
   gateway = await Httpd.start(folder, 'keys.conf', { ...defines(), AIGW_THREADS: 25 }, async (where) => {
     run = where;
     rmSync(path.join(run, 'aigw.keys'), { force: true });
-    const [configuration] = blocks('apache');
+    const configuration = blocks('apache').filter((text) => /^Include conf\/(aigw|login)\.conf/m.test(text));
+    assert.equal(configuration.length, 2);
     writeFileSync(
       path.join(run, 'site.conf'),
-      configuration.replace(/^Include (conf\/\S+).*$/gm, (_, name) => `Include "${path.join(TOP, name)}"`),
+      configuration.join('').replace(/^Include (conf\/\S+).*$/gm, (_, name) => `Include "${path.join(TOP, name)}"`),
     );
     keys.alice = (await type(shown('--user alice', 3))).trim();
+    await type(shown('htpasswd', 4), { env: { PASSWORD } });
   });
 });
 after(async () => {
@@ -92,6 +96,11 @@ after(async () => {
   assert.deepEqual(crashes, [], 'crashes in the error log');
   assert.ok(orderly, 'httpd did not stop on SIGTERM');
 });
+
+// A token, as the page gets one.
+async function login() {
+  return (await type(`${shown('TOKEN=$(curl')}\necho "$TOKEN"`, { env: { PASSWORD } })).trim();
+}
 
 // --- the SDK --------------------------------------------------------------------------------------------------------------------------
 
@@ -133,8 +142,8 @@ function is_error(error, kind, status, code) {
   assert.equal(error.code, code);
 }
 
-// What a client may show to be let in. A login token belongs here: { 'a login token': () => the access_token of POST /auth/login }.
-const credentials = { 'an API key': () => keys.alice };
+// What a client may show to be let in.
+const credentials = { 'an API key': () => keys.alice, 'a login token': login };
 
 for (const [what, credential] of Object.entries(credentials)) {
   test(`${what}: the SDK gets a whole answer, a stream and the models`, async () => {
@@ -210,6 +219,17 @@ test('disable: AuthenticationError; enable: let in again', async () => {
   assert.equal((await ask(keys.bob, { model: 'gpt-4o-mini' })).choices[0].message.content, 'one two three');
   await type(shown('aigw-key enable'), { id: id_of(keys.alice) });
   await accepted(keys.alice);
+});
+
+test('who am I, and a logout: AuthenticationError', async () => {
+  const TOKEN = await login();
+  const me = JSON.parse(await type(shown('/v1/me'), { env: { TOKEN } }));
+  assert.deepEqual([me.user_id, me.tier, me.method, me.scopes], ['alice', 'pro', 'jwt', ['chat']]);
+  assert.equal(JSON.parse(await type(shown('/auth/logout'), { env: { TOKEN } })).status, 'logged_out');
+  is_error(await failure(ask(TOKEN)), OpenAI.AuthenticationError, 401, 'invalid_token');
+  const wrong = await fetch(`http://127.0.0.1:${gateway.port}/auth/login`, { method: 'POST', body: new URLSearchParams({ username: 'alice', password: 'wrong' }) });
+  assert.equal(wrong.status, 401);
+  assert.equal((await wrong.json()).error.code, 'invalid_credentials');
 });
 
 test('httpd was not restarted', () => {
