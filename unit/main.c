@@ -30,6 +30,8 @@ int main(void)
     srunner_add_suite(runner, suite_completion());
     srunner_add_suite(runner, suite_credential());
     srunner_add_suite(runner, suite_claims_cache());
+    srunner_add_suite(runner, suite_base64url());
+    srunner_add_suite(runner, suite_jwks());
     srunner_add_suite(runner, suite_jws());
     srunner_add_suite(runner, suite_jwt());
     srunner_add_suite(runner, suite_names());

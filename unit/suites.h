@@ -28,6 +28,8 @@ Suite *suite_completion(void);
 Suite *suite_credential(void);
 Suite *suite_decimal(void);
 Suite *suite_claims_cache(void);
+Suite *suite_base64url(void);
+Suite *suite_jwks(void);
 Suite *suite_jws(void);
 Suite *suite_jwt(void);
 Suite *suite_names(void);

@@ -1,6 +1,7 @@
 #include "auth_conf.h"
 #include "auth.h"
 #include "issuer_conf.h"
+#include "tiers.h"
 
 #include <apr_strings.h>
 
@@ -15,6 +16,7 @@ void *aigw_auth_conf_server_create(apr_pool_t *p, server_rec *s)
 
     conf->cache_entries = CACHE_ENTRIES;
     conf->cache_time = CACHE_TIME;
+    aigw_jwks_conf_init(&conf->jwks);
     return conf;
 }
 
@@ -30,6 +32,7 @@ void *aigw_auth_conf_server_merge(apr_pool_t *p, void *base, void *add)
         conf->tiers = outer->tiers;
     }
     conf->issuers = aigw_issuer_conf_merge(p, outer->issuers, inner->issuers);
+    aigw_jwks_conf_merge(&conf->jwks, &outer->jwks, &inner->jwks);
     return conf;
 }
 
@@ -133,6 +136,15 @@ const command_rec aigw_auth_conf_commands[] = {
     AP_INIT_TAKE1("AIGWJwtSkew", aigw_issuer_conf_skew, NULL, RSRC_CONF, "how much its clock may differ"),
     AP_INIT_TAKE123("AIGWJwtSign", aigw_issuer_conf_sign, NULL, RSRC_CONF,
                     "to issue tokens: a private key or secret as file:PATH or env:NAME, the algorithm, the kid"),
+    AP_INIT_TAKE1("AIGWJwksTTL", aigw_jwks_conf_set_time, (void *)AIGW_JWKS_TTL, RSRC_CONF,
+                  "how often the keys of an address are fetched anew: 1h"),
+    AP_INIT_TAKE1("AIGWJwksStale", aigw_jwks_conf_set_time, (void *)AIGW_JWKS_STALE, RSRC_CONF,
+                  "how long keys are used that an issuer gave last, while it does not answer: 24h"),
+    AP_INIT_TAKE1("AIGWJwksMinInterval", aigw_jwks_conf_set_time, (void *)AIGW_JWKS_MIN_INTERVAL, RSRC_CONF,
+                  "how long an unknown kid brings about no fetch after one that did: 60s"),
+    AP_INIT_TAKE1("AIGWJwksTimeout", aigw_jwks_conf_set_time, (void *)AIGW_JWKS_TIMEOUT, RSRC_CONF, "how long a fetch may take: 5s"),
+    AP_INIT_TAKE1("AIGWJwksCAFile", aigw_jwks_conf_set_ca_file, NULL, RSRC_CONF,
+                  "the certificates, in PEM, that issuers' addresses are verified with instead of the system's"),
     AP_INIT_ITERATE("AIGWCorsOrigin", aigw_cors_add_origin, NULL, RSRC_CONF | ACCESS_CONF,
                     "origins (https://app.example.com, https://*.example.com) whose pages may use what is here; * or none"),
     AP_INIT_FLAG("AIGWCorsCredentials", aigw_cors_set_credentials, NULL, RSRC_CONF | ACCESS_CONF,

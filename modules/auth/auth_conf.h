@@ -5,16 +5,18 @@
 #include <httpd.h>
 #include <http_config.h>
 #include "cors.h"
+#include "jwks_conf.h"
 #include "key_store.h"
 #include "login_conf.h"
-#include "tiers.h"
+#include "followed_file.h"
 
 typedef struct aigw_auth_server_t {
     aigw_key_store_t *keys;         /* AIGWKeyFile; NULL: none */
     apr_array_header_t *issuers;    /* <AIGWJwtIssuer>, aigw_issuer_t *; NULL: none */
     int cache_entries;              /* AIGWTokenCache; of the main server. 0: nothing is kept */
     apr_interval_time_t cache_time; /* microseconds that a verified token is not verified again */
-    aigw_tiers_t *tiers;            /* AIGWTierFile; NULL: none */
+    aigw_jwks_conf_t jwks;          /* AIGWJwks… */
+    aigw_followed_file_t *tiers;    /* AIGWTierFile; NULL: none */
     int revocations, login_workers; /* AIGWRevocations, AIGWLoginWorkers; of the main server. 0: not said */
 } aigw_auth_server_t;
 

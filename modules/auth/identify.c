@@ -14,7 +14,7 @@
 
 APLOG_USE_MODULE(aigw_auth);
 
-static aigw_credential_e read_credential(request_rec *r, aigw_credential_t *credential)
+aigw_credential_e aigw_identify_credential(request_rec *r, aigw_credential_t *credential)
 {
     const aigw_credential_fields_t fields = {
         .authorization = apr_table_get(r->headers_in, "Authorization"),
@@ -111,7 +111,7 @@ static int identify(request_rec *r, aigw_request_t *context)
 {
     aigw_credential_t credential;
 
-    switch (read_credential(r, &credential)) {
+    switch (aigw_identify_credential(r, &credential)) {
     case AIGW_CREDENTIAL_OK:
         return identify_credential(r, &credential, &context->identity);
     case AIGW_CREDENTIAL_MULTIPLE:
@@ -154,7 +154,7 @@ static int force_authn(request_rec *r)
 {
     aigw_credential_t credential;
 
-    return aigw_auth_is_ours(r) && read_credential(r, &credential) != AIGW_CREDENTIAL_NONE ? OK : DECLINED;
+    return aigw_auth_is_ours(r) && aigw_identify_credential(r, &credential) != AIGW_CREDENTIAL_NONE ? OK : DECLINED;
 }
 
 /* Where httpd or another module knows who it is (AuthType Basic, a client certificate, OpenID Connect), our endpoints do too. */

@@ -1,10 +1,10 @@
 #include "logout.h"
 #include "auth.h"
 #include "endpoint.h"
+#include "identify.h"
 #include "refuse.h"
 #include "revocations.h"
 #include "token.h"
-#include "aigw_credential.h"
 #include "aigw_text.h"
 
 #include <http_log.h>
@@ -17,15 +17,9 @@ APLOG_USE_MODULE(aigw_auth);
 /* check_authn has found it good a moment ago; here it is asked what it is called. 1, or there is none. */
 static int token_of(request_rec *r, aigw_token_t *token)
 {
-    const aigw_credential_fields_t fields = {
-        .authorization = apr_table_get(r->headers_in, "Authorization"),
-        .x_api_key = apr_table_get(r->headers_in, "X-API-Key"),
-        .api_key = apr_table_get(r->headers_in, "api-key"),
-        .websocket = apr_table_get(r->headers_in, "Sec-WebSocket-Protocol"),
-    };
     aigw_credential_t credential;
 
-    return aigw_credential_read(&fields, r->pool, &credential) == AIGW_CREDENTIAL_OK &&
+    return aigw_identify_credential(r, &credential) == AIGW_CREDENTIAL_OK &&
            aigw_token_verify(r, credential.token, credential.len, apr_time_now(), token) == AIGW_TOKEN_GOOD;
 }
 

@@ -5,6 +5,7 @@
 #include "hide.h"
 #include "identify.h"
 #include "issuer.h"
+#include "jwks_keeper.h"
 #include "login.h"
 #include "logout.h"
 #include "me.h"
@@ -29,6 +30,31 @@ static int load_issuers(const apr_array_header_t *issuers, server_rec *s, apr_po
     return rc;
 }
 
+static int share_keys(const apr_array_header_t *issuers, server_rec *s, apr_pool_t *pconf)
+{
+    int i, rc = 0;
+
+    for (i = 0; !rc && issuers && i < issuers->nelts; i++) {
+        const aigw_issuer_t *issuer = APR_ARRAY_IDX(issuers, i, aigw_issuer_t *);
+
+        rc = issuer->keys ? aigw_key_source_post_config(issuer->keys, s, pconf) : 0;
+    }
+    return rc;
+}
+
+static void keep_keys(const apr_array_header_t *issuers, server_rec *s, apr_pool_t *pchild)
+{
+    int i;
+
+    for (i = 0; issuers && i < issuers->nelts; i++) {
+        const aigw_issuer_t *issuer = APR_ARRAY_IDX(issuers, i, aigw_issuer_t *);
+
+        if (issuer->keys) {
+            aigw_key_source_child_init(issuer->keys, s, pchild);
+        }
+    }
+}
+
 /* In check_config, because `apachectl configtest` runs this and not post_config. */
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
@@ -43,7 +69,7 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     for (; s; s = s->next) {
         const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
 
-        if ((conf->keys && aigw_key_store_load(conf->keys, s, pconf)) || (conf->tiers && aigw_tiers_load(conf->tiers, s, pconf)) ||
+        if ((conf->keys && aigw_key_store_load(conf->keys, s, pconf)) || (conf->tiers && !aigw_followed_file_load(conf->tiers, s, pconf)) ||
             load_issuers(conf->issuers, s, pconf)) {
             return HTTP_INTERNAL_SERVER_ERROR;
         }
@@ -59,10 +85,15 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     for (; s; s = s->next) {
         const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
 
-        if (conf->keys && aigw_key_store_watch(conf->keys, pconf) != APR_SUCCESS) {
+        if ((conf->keys && aigw_key_store_watch(conf->keys, pconf) != APR_SUCCESS) ||
+            (conf->tiers && aigw_followed_file_watch(conf->tiers, pconf) != APR_SUCCESS)) {
             ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
-                         "AIGW0302: AIGWKeyFile needs mod_watchdog, which sees when the file changes (LoadModule watchdog_module "
-                         "path/to/mod_watchdog.so)");
+                         "AIGW0302: %s needs mod_watchdog, which sees when the file changes (LoadModule watchdog_module "
+                         "path/to/mod_watchdog.so)",
+                         conf->keys ? "AIGWKeyFile" : "AIGWTierFile");
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+        if (share_keys(conf->issuers, s, pconf)) {
             return HTTP_INTERNAL_SERVER_ERROR;
         }
     }
@@ -78,8 +109,9 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
         if (conf->keys) {
             aigw_key_store_child_init(conf->keys, pchild, s);
         }
+        keep_keys(conf->issuers, s, pchild);
         if (conf->tiers) {
-            aigw_tiers_child_init(conf->tiers, s, pchild);
+            aigw_followed_file_child_init(conf->tiers, pchild, s);
         }
     }
 }
@@ -112,6 +144,7 @@ static void register_hooks(apr_pool_t *p)
     aigw_hide_register(p);
     aigw_refuse_register(p);
     aigw_require_register(p);
+    aigw_jwks_keeper_register(p);
     aigw_login_register(p);
     aigw_logout_register(p);
     aigw_me_register(p);

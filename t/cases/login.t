@@ -473,11 +473,11 @@ sub new_tiers { my ($text) = @_; put('tiers.new', $text); rename "$dir/tiers.new
     new_tiers("gold: alice\n");
     tier_becomes('gold', 'another tier, without a restart');
     new_tiers("gold: alice\nsilver: alice\n");
-    $s->wait_for('AIGW0377', 20, sub { me('/basic/me', @basic); count('AIGW0377') });
-    like $s->log, qr/AIGW0377: \Q$tiers\E, line 2: The user alice is in the tier gold already/, 'a mistake is logged, with its line';
+    $s->wait_for('AIGW0311', 20, sub { me('/basic/me', @basic); count('AIGW0311') });
+    like $s->log, qr/AIGW0311: \Q$tiers\E, line 2: The user alice is in the tier gold already/, 'a mistake is logged, with its line';
     is me('/basic/me', @basic)->{tier}, 'gold', '… and the tiers stay as they were';
     unlink $tiers;
-    $s->wait_for('AIGW0376', 20, sub { me('/basic/me', @basic); count('AIGW0376') });
+    $s->wait_for('AIGW0310', 20, sub { me('/basic/me', @basic); count('AIGW0310') });
     is me('/basic/me', @basic)->{tier}, 'gold', 'no file: the same';
     new_tiers("pro: alice lena\nfree: bob\n");
     tier_becomes('pro', 'back again');
@@ -578,7 +578,7 @@ for (@wrong) {
     like "$status $said", qr/\A1 .*$pattern/s, $line;
 }
 for (['AIGWRevocations 15', qr/AIGWRevocations: '15' is not a number from 16/], ['AIGWLoginWorkers 0', qr/AIGWLoginWorkers: '0' is not a number from 1/],
-    ["AIGWTierFile $dir/none", qr/AIGW0376/], ["AIGWTierFile $dir/a\nAIGWTierFile $dir/b", qr/AIGWTierFile: there is one already/],
+    ["AIGWTierFile $dir/none", qr/AIGW0310/], ["AIGWTierFile $dir/a\nAIGWTierFile $dir/b", qr/AIGWTierFile: there is one already/],
     ["<VirtualHost *:1>\nAIGWRevocations 100\n</VirtualHost>", qr/AIGWRevocations cannot occur within <VirtualHost>/],
     ["<Location /l>\nAIGWLoginIssuer https://other.example/\n</Location>", qr/AIGW0368: .*there is no <AIGWJwtIssuer> of this name/],
     [($issuer =~ s/AIGWJwtSign \S+ HS256/AIGWJwtKey env:LOGIN_SECRET/r) . "<Location /l>\nAIGWLoginIssuer https://gw.example/\n</Location>", qr/AIGW0368: .*cannot sign: give it an AIGWJwtSign/]) {
