@@ -1,22 +1,19 @@
 #include "jwks_share.h"
 #include "signals.h"
 #include "aigw_jwks.h"
+#include "aigw_shared.h"
 
 #include <http_config.h>
-#include <apr_shm.h>
 #include <apr_strings.h>
 
-#include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <pthread.h>
-#include <stddef.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Other code may find what this code has left: another number where segment_t or aigw_jwks_share_t changes. */
-#define RETAINED "aigw_jwks_share 1"
+#define RETAINED "aigw_jwks_share 2"
 
 #define LEASE_MARGIN apr_time_from_sec(2) /* beyond the time that a fetch may take */
 #define RETRY_FIRST  apr_time_from_sec(5)
@@ -26,13 +23,13 @@
 
 enum { WANTED_AT_START = 1, WANTED_BY_REQUEST = 2 };
 
+/* All zeros at first. */
 typedef struct segment_t {
-    pthread_mutex_t mutex;
-    /* Written under the mutex, read without it as well. */
+    /* Written under the lock, read without it as well. */
     apr_uint32_t number;  /* of the document; its lowest bit is its slot */
     apr_uint32_t good_at; /* seconds */
     apr_uint32_t ended;   /* flights; a futex */
-    /* Under the mutex. */
+    /* Under the lock. */
     apr_uint32_t flight; /* of the last lease */
     int wanted;          /* WANTED_*: whatever the time. Until a flight has ended */
     int failures;        /* flights in a row */
@@ -49,8 +46,9 @@ struct aigw_jwks_share_t {
     apr_pool_t *pool;
     const char *url;
     const char *ca_file; /* "": the system's */
-    segment_t *segment;
-    int used; /* by the configuration that is being read */
+    aigw_shared_t *shared;
+    segment_t *segment; /* its data */
+    int used;           /* by the configuration that is being read */
     aigw_jwks_share_t *next;
 };
 
@@ -67,38 +65,21 @@ static retained_t *retained(void)
     return all ? all : ap_retained_data_create(RETAINED, sizeof *all);
 }
 
-static void lock(segment_t *segment, sigset_t *before)
+static void lock(aigw_jwks_share_t *share, sigset_t *before)
 {
     aigw_signals_hold(before);
-    if (pthread_mutex_lock(&segment->mutex) == EOWNERDEAD) {
-        pthread_mutex_consistent(&segment->mutex); /* nothing is half done that anybody sees */
-    }
+    aigw_shared_lock(share->shared); /* also where somebody died with it: nothing is half done that anybody sees */
 }
 
-static void unlock(segment_t *segment, const sigset_t *before)
+static void unlock(aigw_jwks_share_t *share, const sigset_t *before)
 {
-    pthread_mutex_unlock(&segment->mutex);
+    aigw_shared_unlock(share->shared);
     aigw_signals_release(before);
-}
-
-static apr_status_t make_mutex(pthread_mutex_t *mutex)
-{
-    pthread_mutexattr_t attr;
-    int rv = pthread_mutexattr_init(&attr);
-
-    if (!rv) {
-        pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-        pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-        rv = pthread_mutex_init(mutex, &attr);
-        pthread_mutexattr_destroy(&attr);
-    }
-    return rv;
 }
 
 static apr_status_t make(aigw_jwks_share_t **share, apr_pool_t *process, const char *url, const char *ca_file)
 {
     apr_pool_t *p;
-    apr_shm_t *shm;
     apr_status_t rv;
 
     if ((rv = apr_pool_create(&p, process)) != APR_SUCCESS) {
@@ -108,16 +89,13 @@ static apr_status_t make(aigw_jwks_share_t **share, apr_pool_t *process, const c
     (*share)->pool = p;
     (*share)->url = apr_pstrdup(p, url);
     (*share)->ca_file = apr_pstrdup(p, ca_file);
-    rv = apr_shm_create(&shm, sizeof(segment_t), NULL, p);
-    if (rv == APR_SUCCESS) {
-        (*share)->segment = apr_shm_baseaddr_get(shm);
-        memset((*share)->segment, 0, offsetof(segment_t, text)); /* what is never written takes no memory */
-        rv = make_mutex(&(*share)->segment->mutex);
-    }
+    rv = aigw_shared_make(&(*share)->shared, sizeof(segment_t), p);
     if (rv != APR_SUCCESS) {
         apr_pool_destroy(p);
+        return rv;
     }
-    return rv;
+    (*share)->segment = aigw_shared_data((*share)->shared);
+    return APR_SUCCESS;
 }
 
 static apr_status_t not_used(void *data)
@@ -149,11 +127,11 @@ apr_status_t aigw_jwks_share_open(aigw_jwks_share_t **share, server_rec *s, apr_
         found->used = 1;
         apr_pool_cleanup_register(pconf, found, not_used, apr_pool_cleanup_null);
     }
-    lock(found->segment, &before);
+    lock(found, &before);
     found->segment->wanted |= WANTED_AT_START;
     found->segment->failures = 0; /* tried at once, and a failure is said again */
     found->segment->reason[0] = '\0';
-    unlock(found->segment, &before);
+    unlock(found, &before);
     *share = found;
     return APR_SUCCESS;
 }
@@ -192,11 +170,11 @@ apr_uint32_t aigw_jwks_share_read(aigw_jwks_share_t *share, apr_pool_t *p, char 
     apr_uint32_t number;
     sigset_t before;
 
-    lock(segment, &before);
+    lock(share, &before);
     number = segment->number;
     *len = number ? segment->len[number & 1] : 0;
     memcpy(copy, segment->text[number & 1], *len);
-    unlock(segment, &before);
+    unlock(share, &before);
     *text = copy;
     return number;
 }
@@ -210,7 +188,7 @@ static apr_interval_time_t retry_after(int failures)
     return t > RETRY_LAST ? RETRY_LAST : t;
 }
 
-/* When the next fetch is due. Under the mutex. */
+/* When the next fetch is due. Under the lock. */
 static apr_time_t due(const segment_t *segment, const aigw_jwks_conf_t *rules)
 {
     if (segment->wanted) {
@@ -225,18 +203,18 @@ int aigw_jwks_share_lease(aigw_jwks_share_t *share, const aigw_jwks_conf_t *rule
     sigset_t before;
     int ours;
 
-    lock(segment, &before);
+    lock(share, &before);
     *again = segment->lease > now ? segment->lease : due(segment, rules);
     ours = *again <= now;
     if (ours) {
         segment->lease = now + rules->timeout + LEASE_MARGIN;
         *flight = ++segment->flight;
     }
-    unlock(segment, &before);
+    unlock(share, &before);
     return ours;
 }
 
-/* Under the mutex. 1: it is another document. */
+/* Under the lock. 1: it is another document. */
 static int store(segment_t *segment, const char *text, apr_size_t len)
 {
     apr_uint32_t number = segment->number, slot = number & 1;
@@ -252,7 +230,7 @@ static int store(segment_t *segment, const char *text, apr_size_t len)
     return 1;
 }
 
-/* Under the mutex. */
+/* Under the lock. */
 static aigw_jwks_end_e end(segment_t *segment, apr_time_t now, const char *text, apr_size_t len, const char *reason)
 {
     int failures = segment->failures;
@@ -279,7 +257,7 @@ aigw_jwks_end_e aigw_jwks_share_end(aigw_jwks_share_t *share, const aigw_jwks_co
     aigw_jwks_end_e what = AIGW_JWKS_LATE;
     sigset_t before;
 
-    lock(segment, &before);
+    lock(share, &before);
     if (flight == segment->flight) {
         what = end(segment, now, text, len, reason);
         if (segment->wanted & WANTED_BY_REQUEST) {
@@ -290,7 +268,7 @@ aigw_jwks_end_e aigw_jwks_share_end(aigw_jwks_share_t *share, const aigw_jwks_co
         segment->last = now;
         __atomic_add_fetch(&segment->ended, 1, __ATOMIC_RELEASE);
     }
-    unlock(segment, &before);
+    unlock(share, &before);
     syscall(SYS_futex, &segment->ended, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     return what;
 }
@@ -299,11 +277,11 @@ void aigw_jwks_share_abandon(aigw_jwks_share_t *share, apr_uint32_t flight)
 {
     sigset_t before;
 
-    lock(share->segment, &before);
+    lock(share, &before);
     if (flight == share->segment->flight) {
         share->segment->lease = 0;
     }
-    unlock(share->segment, &before);
+    unlock(share, &before);
 }
 
 /* ------------------------------------------------------------------ waiting */
@@ -314,7 +292,7 @@ int aigw_jwks_share_ask(aigw_jwks_share_t *share, apr_time_t now, int have, apr_
     sigset_t before;
     int wait = 0;
 
-    lock(segment, &before);
+    lock(share, &before);
     *ended = segment->ended;
     if (!have && segment->failures) {
         wait = 0;
@@ -326,7 +304,7 @@ int aigw_jwks_share_ask(aigw_jwks_share_t *share, apr_time_t now, int have, apr_
         segment->wanted |= WANTED_BY_REQUEST;
         wait = 1;
     }
-    unlock(segment, &before);
+    unlock(share, &before);
     return wait;
 }
 
