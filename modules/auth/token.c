@@ -57,7 +57,7 @@ static aigw_token_e check_signature(request_rec *r, const aigw_issuer_t *issuer,
     case AIGW_KEYS_NONE:
         return bad(r, issuer, "the issuer has no such key");
     default:
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "AIGW0333: a token of %s cannot be verified: the issuer's keys have not been had yet",
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0333: a token of %s cannot be verified now: the issuer's keys cannot be had",
                       issuer->name);
         return AIGW_TOKEN_UNAVAILABLE;
     }
