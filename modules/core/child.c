@@ -41,6 +41,26 @@ static apr_status_t child_exit(void *data)
     return APR_SUCCESS;
 }
 
+/* Prefork's child has pools for its one thread: their allocator has no lock. But there are others (ours, mod_watchdog's, those of mod_proxy_hcheck), whose own
+ * pools are among those, and two threads that take memory at once get the same piece of it. */
+void aigw_child_threads(apr_pool_t *pchild, server_rec *main_server)
+{
+    apr_allocator_t *allocator = apr_pool_allocator_get(pchild);
+    apr_thread_mutex_t *mutex;
+    apr_status_t rv;
+
+    if (apr_allocator_mutex_get(allocator)) {
+        return;
+    }
+    /* nested: prefork's handler of SIGTERM destroys the child's pool, perhaps while the interrupted thread has this mutex. And it outlives that pool */
+    rv = apr_thread_mutex_create(&mutex, APR_THREAD_MUTEX_NESTED, main_server->process->pool);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, main_server, "AIGW0152: no mutex for this child's memory: it may crash");
+        return;
+    }
+    apr_allocator_mutex_set(allocator, mutex);
+}
+
 void aigw_child_init(apr_pool_t *pchild, server_rec *main_server)
 {
     apr_status_t rv;

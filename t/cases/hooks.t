@@ -9,7 +9,7 @@ use AIGW::Raw;
 use AIGW::Server;
 
 my @paths = ('', '/block');
-plan tests => @paths * 31 + 16, need_module('mod_aigw', 'mod_aigw_test');
+plan tests => @paths * 31 + 18, need_module('mod_aigw', 'mod_aigw_test');
 my $port = Apache::Test::vars('port');
 
 sub counts { return get('/test/counts', port => $port)->json }
@@ -98,6 +98,14 @@ ok settled($before + 1), '… which is done after it';
     ok $s->wait_end(30), '… and ends';
 }
 is chat('test', 'x', port => $port)->text, 'third party', "a third party's provider answers a client";
+
+# The work has memory of its own: prefork's pools are for one thread.
+{
+    my $s = AIGW::Server->new(conf => "<Location /churn>\nSetHandler aigw-test-churn\n</Location>\n");
+    is eval { get('/churn', port => $s->{port})->content } // $@, "churned\n", 'work and a request use memory at the same time';
+    $s->stop;
+    is_deeply [$s->crashes], [], '… and nobody crashed';
+}
 
 # A graceful stop does what is queued before the child goes.
 my $s = AIGW::Server->new(conf => "<Location /defer>\nSetHandler aigw-test-defer\n</Location>\n");

@@ -20,6 +20,8 @@
 
 extern module AP_MODULE_DECLARE_DATA aigw_test_module;
 
+#define CHURNS 20000
+
 typedef struct counts_t {
     volatile apr_uint32_t admitted, refused, settled, settled_error, settled_gone, settled_usage, deferred, detached_ended;
 } counts_t;
@@ -236,6 +238,45 @@ static int run_defer(request_rec *r)
     return OK;
 }
 
+/* Takes memory and gives it back, as much as a request does. */
+static void churn(apr_pool_t *p)
+{
+    apr_pool_t *sub;
+    int i;
+
+    apr_pool_create(&sub, p);
+    for (i = 1; i < 8; i++) {
+        memset(apr_palloc(sub, (apr_size_t)i * 7000), i, (apr_size_t)i * 7000);
+    }
+    apr_pool_destroy(sub);
+}
+
+static volatile apr_uint32_t churned;
+
+static void churn_job(void *baton, apr_pool_t *p)
+{
+    int i;
+
+    for (i = 0; i < CHURNS; i++) {
+        churn(p);
+    }
+    apr_atomic_set32(&churned, 1);
+}
+
+/* The background thread and a request use memory at the same time: prefork's pools are not made for that. */
+static int run_churn(request_rec *r)
+{
+    apr_atomic_set32(&churned, 0);
+    if (core->defer("test churn", churn_job, NULL) != APR_SUCCESS) {
+        return HTTP_SERVICE_UNAVAILABLE;
+    }
+    while (!apr_atomic_read32(&churned)) {
+        churn(r->pool);
+    }
+    ap_rputs("churned\n", r);
+    return OK;
+}
+
 /* Two threads and one number, without a lock: ThreadSanitizer must say so, or it looks at nothing (t/tools/stress.pl). */
 static int race_number;
 
@@ -280,6 +321,9 @@ static int handler(request_rec *r)
     }
     if (!strcmp(r->handler, "aigw-test-defer")) {
         return run_defer(r);
+    }
+    if (!strcmp(r->handler, "aigw-test-churn")) {
+        return run_churn(r);
     }
     if (!strcmp(r->handler, "aigw-test-race")) {
         return run_race(r);
