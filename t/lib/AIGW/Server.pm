@@ -145,6 +145,17 @@ sub settle {
     return;
 }
 
+# Waits until no child has a connection of a client's any more.
+sub wait_closed {
+    my ($self) = @_;
+    my %port = map { sprintf('%04X', $_) => 1 } grep { $_ } @$self{qw(port tls_port)};
+    return $self->wait_for('no clients', 20, sub {
+        my @all = map { [split] } split /\n/, slurp('/proc/net/tcp') // '';
+        # the local address is the second column; one that is closed has no inode
+        !grep { @$_ > 9 && $_->[3] ne '0A' && $_->[9] && $_->[1] =~ /:(\w+)\z/ && $port{$1} } @all;
+    });
+}
+
 # From now on each of these processes can open this many more.
 sub leave_free {
     my ($self, $k, @pids) = @_;
