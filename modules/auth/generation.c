@@ -1,20 +1,15 @@
 #include "generation.h"
-#include "signals.h"
+#include "aigw_own_pool.h"
+#include "aigw_signals.h"
 
 aigw_generation_t *aigw_generation_make(void)
 {
-    apr_allocator_t *allocator;
+    apr_pool_t *pool = aigw_own_pool(NULL);
     aigw_generation_t *g;
-    apr_pool_t *pool;
 
-    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
+    if (!pool) {
         return NULL;
     }
-    if (apr_pool_create_ex(&pool, NULL, NULL, allocator) != APR_SUCCESS) {
-        apr_allocator_destroy(allocator);
-        return NULL;
-    }
-    apr_allocator_owner_set(allocator, pool);
     g = apr_pcalloc(pool, sizeof *g);
     g->pool = pool;
     g->users = 1;
@@ -28,7 +23,6 @@ void aigw_generation_drop(aigw_generation_t *g)
 
 apr_status_t aigw_generations_child_init(aigw_generations_t *all, apr_pool_t *pchild)
 {
-    aigw_signals_child_init();
     return all->mutex ? APR_SUCCESS : apr_thread_mutex_create(&all->mutex, APR_THREAD_MUTEX_DEFAULT, pchild);
 }
 

@@ -1,8 +1,8 @@
 #include "jwks_keeper.h"
 #include "auth.h"
-#include "signals.h"
 #include "aigw_clock.h"
 #include "aigw_jwks.h"
+#include "aigw_own_pool.h"
 
 #include <mpm_common.h>
 #include <http_log.h>
@@ -203,7 +203,11 @@ void aigw_jwks_keeper_child_init(apr_pool_t *pchild, server_rec *s)
         return;
     }
     apr_pool_pre_cleanup_register(pchild, NULL, end_thread);
-    apr_pool_create(&keeper.pool, pchild);
+    keeper.pool = aigw_own_pool(pchild);
+    if (!keeper.pool) {
+        aigw_jwks_keeper_fault(s, APR_ENOMEM, "no memory");
+        return;
+    }
     sigfillset(&all); /* signals are for httpd's own threads; those that libcurl makes are like this one */
     pthread_sigmask(SIG_BLOCK, &all, &before);
     rv = ap_thread_create(&keeper.thread, NULL, keeper_main, NULL, keeper.pool);

@@ -1,5 +1,5 @@
 #include "jwks_share.h"
-#include "signals.h"
+#include "aigw_signals.h"
 #include "aigw_jwks.h"
 #include "aigw_shared.h"
 

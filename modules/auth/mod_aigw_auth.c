@@ -14,7 +14,9 @@
 #include "revocations.h"
 #include "token.h"
 #include "aigw_hooks.h"
+#include "aigw_signals.h"
 
+#include <ap_mpm.h>
 #include <http_log.h>
 #include <http_request.h>
 
@@ -102,6 +104,9 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
 
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
+    int threaded = 0;
+
+    aigw_signals_child_init(ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) != APR_SUCCESS || threaded == AP_MPMQ_NOT_SUPPORTED);
     aigw_token_child_init(pchild, s);
     for (; s; s = s->next) {
         const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);

@@ -4,6 +4,8 @@
 #include "park.h"
 #include "reactor.h"
 #include "transport.h"
+#include "aigw_own_pool.h"
+#include "aigw_signals.h"
 
 #include <ap_mpm.h>
 #include <http_log.h>
@@ -23,7 +25,6 @@ static struct {
     apr_thread_mutex_t *mutex;
     apr_thread_mutex_t *memory; /* prefork: of the child's pools */
     apr_thread_pool_t *helpers;
-    int signals_kill; /* prefork: its handler of SIGTERM destroys the child's pool wherever this thread is just then */
     volatile apr_uint32_t stopping;
 } child;
 
@@ -46,45 +47,6 @@ static apr_status_t child_exit(void *data)
 
 /* ------------------------------------------------------------------ prefork, and threads */
 
-void aigw_child_hold(sigset_t *before)
-{
-    sigset_t all;
-
-    if (child.signals_kill) {
-        sigfillset(&all);
-        pthread_sigmask(SIG_BLOCK, &all, before);
-    }
-}
-
-void aigw_child_unhold(const sigset_t *before)
-{
-    if (child.signals_kill) {
-        pthread_sigmask(SIG_SETMASK, before, NULL);
-    }
-}
-
-apr_pool_t *aigw_child_pool(apr_pool_t *parent)
-{
-    apr_allocator_t *allocator;
-    apr_thread_mutex_t *mutex;
-    apr_pool_t *pool;
-
-    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
-        return NULL;
-    }
-    if (apr_pool_create_ex(&pool, parent, NULL, allocator) != APR_SUCCESS) {
-        apr_allocator_destroy(allocator);
-        return NULL;
-    }
-    apr_allocator_owner_set(allocator, pool);
-    if (apr_thread_mutex_create(&mutex, APR_THREAD_MUTEX_DEFAULT, pool) != APR_SUCCESS) {
-        apr_pool_destroy(pool);
-        return NULL;
-    }
-    apr_allocator_mutex_set(allocator, mutex);
-    return pool;
-}
-
 /* Prefork's child has pools for its one thread: their allocator has no lock. But mod_watchdog's threads have theirs among those, and so have mod_proxy's
  * connections, which our helper threads use; two threads that take memory at once get the same piece of it. */
 void aigw_child_threads(apr_pool_t *pchild, server_rec *main_server)
@@ -93,7 +55,7 @@ void aigw_child_threads(apr_pool_t *pchild, server_rec *main_server)
     apr_status_t rv;
     int threaded = 0;
 
-    child.signals_kill = ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) != APR_SUCCESS || threaded == AP_MPMQ_NOT_SUPPORTED;
+    aigw_signals_child_init(ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) != APR_SUCCESS || threaded == AP_MPMQ_NOT_SUPPORTED);
     if (apr_allocator_mutex_get(allocator)) {
         return;
     }
@@ -122,7 +84,7 @@ void aigw_child_init(apr_pool_t *pchild, server_rec *main_server)
 
     child.server = main_server;
     /* threads are made in it whenever they are first needed, and other modules use pchild meanwhile */
-    child.pool = aigw_child_pool(pchild);
+    child.pool = aigw_own_pool(pchild);
     rv = child.pool ? apr_thread_mutex_create(&child.mutex, APR_THREAD_MUTEX_DEFAULT, child.pool) : APR_ENOMEM;
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, main_server, "AIGW0150: no mutex for this child: its answers keep their worker threads");
@@ -141,13 +103,13 @@ int aigw_child_reactors(void)
     sigset_t before;
 
     if (!aigw_reactor_running() && child.mutex) {
-        aigw_child_hold(&before);
+        aigw_signals_hold(&before);
         apr_thread_mutex_lock(child.mutex);
         if (!aigw_reactor_running()) {
             aigw_reactor_start(child.pool, child.server, aigw_conf_reactors(child.server));
         }
         apr_thread_mutex_unlock(child.mutex);
-        aigw_child_unhold(&before);
+        aigw_signals_release(&before);
     }
     return aigw_reactor_running();
 }
@@ -160,7 +122,7 @@ apr_status_t aigw_child_help(apr_thread_start_t fn, void *baton)
     if (!child.mutex) {
         return APR_EGENERAL;
     }
-    aigw_child_hold(&before);
+    aigw_signals_hold(&before);
     apr_thread_mutex_lock(child.mutex);
     if (!child.helpers) {
         rv = apr_thread_pool_create(&child.helpers, 0, HELPERS_MAX, child.pool);
@@ -169,7 +131,7 @@ apr_status_t aigw_child_help(apr_thread_start_t fn, void *baton)
     if (rv == APR_SUCCESS) {
         rv = apr_thread_pool_push(child.helpers, fn, baton, APR_THREAD_TASK_PRIORITY_NORMAL, NULL);
     }
-    aigw_child_unhold(&before);
+    aigw_signals_release(&before);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, child.server, "AIGW0151: no helper thread for a call without a client");
     }

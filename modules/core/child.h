@@ -5,17 +5,8 @@
 #include <httpd.h>
 #include <apr_thread_pool.h>
 
-#include <signal.h>
-
 /* child_init, before anybody starts a thread. */
 void aigw_child_threads(apr_pool_t *pchild, server_rec *main_server);
-
-/* A pool for threads: it shares no lock with pchild, which a signal may have left locked for ever. NULL: no memory. */
-apr_pool_t *aigw_child_pool(apr_pool_t *parent);
-
-/* Prefork: between these two no signal ends the child, and threads that are made then never get one. Nothing with the other MPMs. */
-void aigw_child_hold(sigset_t *before);
-void aigw_child_unhold(const sigset_t *before);
 
 /* child_init. */
 void aigw_child_init(apr_pool_t *pchild, server_rec *main_server);

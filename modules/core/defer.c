@@ -1,6 +1,7 @@
 #include "defer.h"
-#include "child.h"
 #include "conf.h"
+#include "aigw_own_pool.h"
+#include "aigw_signals.h"
 
 #include <http_core.h>
 #include <http_log.h>
@@ -75,7 +76,7 @@ void aigw_defer_child_init(apr_pool_t *pchild, server_rec *main_server)
     apr_status_t rv;
 
     deferred.server = main_server;
-    deferred.pool = aigw_child_pool(pchild);
+    deferred.pool = aigw_own_pool(pchild);
     rv = deferred.pool ? APR_SUCCESS : APR_ENOMEM;
     if (rv != APR_SUCCESS || (rv = apr_thread_mutex_create(&deferred.mutex, APR_THREAD_MUTEX_DEFAULT, deferred.pool)) != APR_SUCCESS ||
         (rv = apr_queue_create(&deferred.queue, (unsigned)aigw_conf_defer_queue(main_server), deferred.pool)) != APR_SUCCESS) {
@@ -93,7 +94,7 @@ static apr_status_t enqueue(job_t *job)
     apr_status_t rv = APR_SUCCESS;
     sigset_t before;
 
-    aigw_child_hold(&before);
+    aigw_signals_hold(&before);
     apr_thread_mutex_lock(deferred.mutex);
     if (apr_atomic_read32(&deferred.closed)) {
         rv = APR_EOF;
@@ -105,7 +106,7 @@ static apr_status_t enqueue(job_t *job)
         rv = apr_queue_trypush(deferred.queue, job);
     }
     apr_thread_mutex_unlock(deferred.mutex);
-    aigw_child_unhold(&before);
+    aigw_signals_release(&before);
     return rv;
 }
 
