@@ -7,7 +7,9 @@
 #include <apr_strings.h>
 #include <openssl/crypto.h>
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 APLOG_USE_MODULE(aigw_auth);
 
@@ -182,6 +184,10 @@ void aigw_followed_file_child_init(aigw_followed_file_t *file, apr_pool_t *pchil
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "AIGW0312: no mutex for %s: nothing in it counts in this child", file->path);
         return;
+    }
+    if (access(file->path, R_OK)) { /* root has read it: nobody would notice before a key is to be disabled */
+        ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
+                     "AIGW0314: the %s %s cannot be read by httpd's User: what changes in it will not count", file->kind->name, file->path);
     }
     if (!file->ready) {
         follow(file, pchild); /* the main process has read it long ago, perhaps */

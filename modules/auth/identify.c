@@ -10,6 +10,7 @@
 #include <http_core.h>
 #include <http_log.h>
 #include <http_request.h>
+#include <apr_atomic.h>
 #include <apr_strings.h>
 
 APLOG_USE_MODULE(aigw_auth);
@@ -89,6 +90,17 @@ static int identify_token(request_rec *r, const aigw_credential_t *credential, a
     }
 }
 
+/* Once in a child is enough. */
+static void warn_of_nobody(request_rec *r, const aigw_auth_server_t *conf)
+{
+    static volatile apr_uint32_t said;
+
+    if (!conf->keys && !conf->issuers && !apr_atomic_xchg32(&said, 1)) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                      "AIGW0323: AuthType AIGW holds, and there is nobody to let in: neither AIGWKeyFile nor <AIGWJwtIssuer>");
+    }
+}
+
 /* Keys first: they may look like anything, tokens cannot. */
 static int identify_credential(request_rec *r, const aigw_credential_t *credential, aigw_identity_t *identity)
 {
@@ -97,6 +109,7 @@ static int identify_credential(request_rec *r, const aigw_credential_t *credenti
     aigw_key_e what = conf->keys ? aigw_key_store_find(conf->keys, credential->token, credential->len, apr_time_now(), r->pool, &found)
                                  : AIGW_KEY_UNKNOWN;
 
+    warn_of_nobody(r, conf);
     if (what == AIGW_KEY_GOOD) {
         *identity = found;
         return known(r, identity);

@@ -16,7 +16,7 @@ struct aigw_jwks_fetch_t {
     char *body;
     apr_size_t len, headers;
     int too_large;
-    char reason[CURL_ERROR_SIZE + 32], detail[CURL_ERROR_SIZE];
+    char reason[CURL_ERROR_SIZE + 64], detail[CURL_ERROR_SIZE];
 };
 
 static size_t take_body(char *data, size_t size, size_t n, void *baton)
@@ -126,7 +126,8 @@ const char *aigw_jwks_fetch_result(aigw_jwks_fetch_t *fetch, CURLcode code, apr_
         return NULL;
     }
     if (code != CURLE_OK) {
-        snprintf(fetch->reason, sizeof fetch->reason, "%s", curl_easy_strerror(code));
+        snprintf(fetch->reason, sizeof fetch->reason, "%s%s", curl_easy_strerror(code),
+                 code == CURLE_PEER_FAILED_VERIFICATION ? " (a CA of your own is named with AIGWJwksCAFile)" : "");
         *detail = fetch->detail;
         return NULL;
     }

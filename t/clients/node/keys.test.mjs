@@ -99,7 +99,7 @@ after(async () => {
 
 // A token, as the page gets one.
 async function login() {
-  return (await type(`${shown('TOKEN=$(curl')}\necho "$TOKEN"`, { env: { PASSWORD } })).trim();
+  return (await type(`${shown('TOKEN=$(')}\necho "$TOKEN"`, { env: { PASSWORD } })).trim();
 }
 
 // --- the SDK --------------------------------------------------------------------------------------------------------------------------
