@@ -51,7 +51,8 @@ const char *aigw_material_read(apr_pool_t *p, const char *source, const char **t
     if (fault) {
         return fault;
     }
-    if (!aigw_jws_is_pem(buf, *len)) { /* a secret that an editor or echo has written */
+    if (!aigw_jws_is_pem(buf, *len) &&
+        !memchr(buf, '\0', *len)) { /* a secret that an editor or echo has written: what is binary has no lines */
         while (*len && (buf[*len - 1] == '\n' || buf[*len - 1] == '\r')) {
             --*len;
         }
