@@ -147,6 +147,28 @@ START_TEST(every_algorithm_signs_and_verifies)
 }
 END_TEST
 
+/* Every character of a MAC counts, the first as the last. */
+START_TEST(every_character_of_a_mac_counts)
+{
+    const struct row *row = &rows[_i];
+    const aigw_jws_key_t key = secret_key();
+    char *token = token_of(row->alg, &key), *at;
+
+    for (at = strrchr(token, '.') + 1; *at; at++) {
+        char was = *at;
+
+        *at = was == 'A' ? 'E' : 'A'; /* also as the last one: no stray bits */
+        ck_assert_int_eq(aigw_jws_verify(token, row->alg, &key), 0);
+        *at = '\0';
+        ck_assert_int_eq(aigw_jws_verify(token, row->alg, &key), 0);
+        *at = was;
+    }
+    ck_assert_int_eq(aigw_jws_verify(token, row->alg, &key), 1);
+    ck_assert_int_eq(aigw_jws_verify(apr_pstrcat(pool, token, "A", NULL), row->alg, &key), 0);
+    ck_assert_int_eq(aigw_jws_verify("x", row->alg, &key), 0);
+}
+END_TEST
+
 /* Any other algorithm, any other key, any other text: no. */
 START_TEST(nothing_else_verifies)
 {
@@ -335,6 +357,7 @@ Suite *suite_jws(void)
     tcase_add_test(tc, names_of_algorithms);
     tcase_add_test(tc, a_key_in_another_form_is_no_secret);
     tcase_add_loop_test(tc, every_algorithm_signs_and_verifies, 0, ROWS);
+    tcase_add_loop_test(tc, every_character_of_a_mac_counts, 0, 3);
     tcase_add_loop_test(tc, nothing_else_verifies, 0, ROWS);
     tcase_add_loop_test(tc, broken_signatures, 0, ROWS);
     tcase_add_loop_test(tc, a_public_key_is_no_secret, 0, 4);
