@@ -69,7 +69,7 @@ static const char *read_sign_key(aigw_issuer_t *issuer, apr_pool_t *p)
 int aigw_issuer_load(aigw_issuer_t *issuer, server_rec *s, apr_pool_t *pconf)
 {
     unsigned able = 0;
-    const char *fault;
+    const char *fault, *path;
 
     if (issuer->loaded) { /* virtual hosts share the main server's */
         return 0;
@@ -77,6 +77,9 @@ int aigw_issuer_load(aigw_issuer_t *issuer, server_rec *s, apr_pool_t *pconf)
     issuer->loaded = 1;
     if (issuer->sign_source && (fault = read_sign_key(issuer, pconf)) != NULL) {
         return wrong(issuer, s, apr_pstrcat(pconf, "AIGWJwtSign ", issuer->sign_source, NULL), fault);
+    }
+    if (issuer->sign_source && (path = aigw_material_path(pconf, issuer->sign_source)) != NULL) {
+        aigw_material_warn_if_open(path, s, pconf);
     }
     if (!issuer->keys) {
         able = issuer->sign_alg;

@@ -6,7 +6,6 @@
 #include "aigw_jwks.h"
 
 #include <http_log.h>
-#include <apr_file_info.h>
 #include <apr_strings.h>
 #include <openssl/crypto.h>
 
@@ -82,20 +81,6 @@ static int is_secret(const aigw_jws_key_t *key)
     return (key->algs & AIGW_JWS_HS) != 0;
 }
 
-/* Whoever can read a secret can make tokens. */
-static void warn_if_open(const char *path, const server_rec *s, apr_pool_t *p)
-{
-    apr_finfo_t info;
-    apr_status_t rv = apr_stat(&info, path, APR_FINFO_PROT, p);
-
-    if ((rv == APR_SUCCESS || rv == APR_INCOMPLETE) && (info.protection & (APR_FPROT_WREAD | APR_FPROT_WWRITE))) {
-        ap_log_error(
-            APLOG_MARK, APLOG_WARNING, 0, s,
-            "AIGW0358: everybody on this machine may read or write %s, which has a secret: whoever knows it makes tokens (chmod o-rw)",
-            path);
-    }
-}
-
 /* With the configuration goes the secret. */
 static apr_status_t forget_key(void *data)
 {
@@ -117,10 +102,10 @@ static int load_key(aigw_key_source_t *source, server_rec *s, apr_pool_t *pconf)
         fault =
             aigw_jws_is_pem(text, len) ? aigw_jws_public(pconf, text, len, &source->key) : aigw_jws_secret(pconf, text, len, &source->key);
         secret = (source->key.algs & AIGW_JWS_HS) || ap_strstr_c(text, "PRIVATE KEY-----");
-        path = !strncmp(source->name, "file:", 5) ? ap_server_root_relative(pconf, source->name + 5) : NULL;
+        path = aigw_material_path(pconf, source->name);
         OPENSSL_cleanse((char *)text, len); /* the key has a copy */
         if (secret && path) {
-            warn_if_open(path, s, pconf);
+            aigw_material_warn_if_open(path, s, pconf);
         }
     }
     if (fault) {
@@ -145,7 +130,7 @@ static int load_jwks_file(aigw_key_source_t *source, server_rec *s, apr_pool_t *
         *algs |= is_secret(&APR_ARRAY_IDX(set->keys, i, aigw_jws_key_t)) ? AIGW_JWS_HS : AIGW_JWS_RS | AIGW_JWS_ES;
     }
     if (*algs & AIGW_JWS_HS) {
-        warn_if_open(aigw_followed_file_path(source->file), s, pconf);
+        aigw_material_warn_if_open(aigw_followed_file_path(source->file), s, pconf);
     }
     return 0;
 }

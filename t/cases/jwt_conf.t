@@ -112,7 +112,7 @@ my @wrong = (
     (map { ["AIGWTokenCache 5 $_\n", qr/AIGWTokenCache: after how long/] } '0', '2h', 'x'),
     ["<VirtualHost *:1>\nAIGWTokenCache 5\n</VirtualHost>\n",           qr/AIGWTokenCache cannot occur within/],
 );
-plan tests => @good + 3 * @wrong, need_module('mod_aigw', 'mod_aigw_auth');
+plan tests => @good + 3 * @wrong + 4, need_module('mod_aigw', 'mod_aigw_auth');
 
 my %env = (AIGW_T_JWT => $secret);
 for (@good) {
@@ -127,4 +127,14 @@ for (@wrong) {
     isnt $status, 0, "$name: fails";
     like $out, $said, "$name: says why";
     unlike $out, qr/sekrit/, "$name: shows no secret";
+}
+
+# whoever can read what tokens are signed or verified with makes tokens
+for (['ES256.key', 'AIGWJwtSign'], ['secret', 'AIGWJwtKey']) {
+    my ($file, $directive) = @$_;
+    for my $mode (0644, 0640) {
+        chmod $mode, "$tmp/$file";
+        my ($status, $out) = conf_check(issuer($any, "$directive file:$tmp/$file"), env => \%env);
+        is $status . ($out =~ m{AIGW0358: everybody on this machine may read or write \S+/\Q$file\E,} ? ' warned' : ''), $mode == 0644 ? '0 warned' : '0', sprintf '%s, a file of mode %o', $directive, $mode;
+    }
 }
