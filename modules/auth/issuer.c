@@ -91,8 +91,7 @@ int aigw_issuer_load(aigw_issuer_t *issuer, server_rec *s, apr_pool_t *pconf)
     if (issuer->sign_source && (fault = read_sign_key(issuer, pconf)) != NULL) {
         return wrong(issuer, s, apr_pstrcat(pconf, "AIGWJwtSign ", issuer->sign_source, NULL), fault);
     }
-    path = issuer->sign_source ? aigw_material_path(issuer->sign_source, pconf) : NULL;
-    if (path) {
+    if (issuer->sign_source && (path = aigw_material_path(pconf, issuer->sign_source)) != NULL) {
         aigw_material_warn_if_open(path, s, pconf);
     }
     if (!issuer->keys) {

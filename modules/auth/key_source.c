@@ -102,7 +102,7 @@ static int load_key(aigw_key_source_t *source, server_rec *s, apr_pool_t *pconf)
         fault =
             aigw_jws_is_pem(text, len) ? aigw_jws_public(pconf, text, len, &source->key) : aigw_jws_secret(pconf, text, len, &source->key);
         secret = (source->key.algs & AIGW_JWS_HS) || ap_strstr_c(text, "PRIVATE KEY-----");
-        path = aigw_material_path(source->name, pconf);
+        path = aigw_material_path(pconf, source->name);
         OPENSSL_cleanse((char *)text, len); /* the key has a copy */
         if (secret && path) {
             aigw_material_warn_if_open(path, s, pconf);

@@ -2,6 +2,7 @@
 #include "auth.h"
 #include "endpoint.h"
 #include "identify.h"
+#include "issuer.h"
 #include "refuse.h"
 #include "revocations.h"
 #include "token.h"
@@ -34,9 +35,10 @@ static int store_is_full(request_rec *r, apr_status_t rv)
     return aigw_auth_core->error_send(r, error);
 }
 
+/* Until nobody can take it any more: another virtual host, and this one after a restart, may have another AIGWJwtSkew for an issuer of this name. */
 static int log_out(request_rec *r, const aigw_token_t *token)
 {
-    apr_status_t rv = aigw_revocations_add(token->issuer, token->jti, token->dead, apr_time_now());
+    apr_status_t rv = aigw_revocations_add(token->issuer, token->jti, token->identity.expires + AIGW_ISSUER_SKEW_MAX, apr_time_now());
 
     if (rv != APR_SUCCESS) {
         return store_is_full(r, rv);
