@@ -120,22 +120,12 @@ static int identify_credential(request_rec *r, const aigw_credential_t *credenti
     return refuse_key(r, what, found.key_id);
 }
 
-/* Caches know that what is answered to Authorization is not for others (RFC 9111, section 3.5), and know nothing of the other fields: mod_cache's quick handler would give it to
- * whoever asks next, before anybody is asked for a key. */
-static void keep_from_caches(request_rec *r)
-{
-    if (!apr_table_get(r->headers_in, "Authorization")) {
-        apr_table_mergen((r->main ? r->main : r)->err_headers_out, "Cache-Control", "private");
-    }
-}
-
 static int identify(request_rec *r, aigw_request_t *context)
 {
     aigw_credential_t credential;
 
     switch (aigw_identify_credential(r, &credential)) {
     case AIGW_CREDENTIAL_OK:
-        keep_from_caches(r);
         return identify_credential(r, &credential, &context->identity);
     case AIGW_CREDENTIAL_MULTIPLE:
         return aigw_refuse_multiple(r);
@@ -196,9 +186,21 @@ static int adopt_user(request_rec *r)
     return DECLINED;
 }
 
+/* Caches know that what is answered to Authorization is not for others (RFC 9111, section 3.5), and know nothing of the other fields: mod_cache's quick handler would give it to
+ * whoever asks next, before anybody is asked for a key. Our endpoints say so themselves. */
+static int keep_from_caches(request_rec *r)
+{
+    if (aigw_auth_is_ours(r) && r->user && !apr_table_get(r->headers_in, "Authorization") &&
+        (!r->handler || strncmp(r->handler, "aigw-", 5))) {
+        apr_table_mergen((r->main ? r->main : r)->err_headers_out, "Cache-Control", "private");
+    }
+    return DECLINED;
+}
+
 void aigw_identify_register(apr_pool_t *p)
 {
     ap_hook_check_authn(check_authn, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_force_authn(force_authn, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_fixups(adopt_user, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_fixups(keep_from_caches, NULL, NULL, APR_HOOK_LAST);
 }
