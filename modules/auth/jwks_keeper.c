@@ -55,6 +55,9 @@ static void say(const aigw_jwks_address_t *address, aigw_jwks_end_e what, const 
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, "AIGW0353: new keys from %s: %d, and %d of no use here", address->url, set->keys->nelts,
                      set->skipped);
         break;
+    case AIGW_JWKS_STILL:
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, s, "AIGW0335: still no keys from %s: %s", address->url, reason);
+        break;
     default:
         break;
     }
