@@ -134,7 +134,7 @@ is all_children($s, token('rsa')), '200', '… the keys are kept, in every child
 $s->wait_for('AIGW0351', 20, sub { count($s, 'AIGW0351') >= 2 });
 pass '… the log says again that it is down';
 $idp->start;
-$s->wait_for('AIGW0352', 70, sub { count($s, 'AIGW0352') });
+$s->wait_for('AIGW0352', 150, sub { count($s, 'AIGW0352') });
 like $s->log, qr/AIGW0352: \Q$at\E\/keys.json answers again: 3 keys/, 'it is back: seen without a request';
 is count($s, 'AIGW0351'), 2, '… nothing more was said meanwhile';
 is what(ask($s, token('new'))), 200, '… all goes on';
