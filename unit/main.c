@@ -32,7 +32,10 @@ int main(void)
     srunner_add_suite(runner, suite_claims_cache());
     srunner_add_suite(runner, suite_jws());
     srunner_add_suite(runner, suite_jwt());
+    srunner_add_suite(runner, suite_bucket());
+    srunner_add_suite(runner, suite_window());
     srunner_add_suite(runner, suite_names());
+    srunner_add_suite(runner, suite_rate());
     srunner_add_suite(runner, suite_decimal());
     srunner_add_suite(runner, suite_fields());
     srunner_add_suite(runner, suite_text());
