@@ -34,6 +34,7 @@ int main(void)
     srunner_add_suite(runner, suite_jwt());
     srunner_add_suite(runner, suite_bucket());
     srunner_add_suite(runner, suite_window());
+    srunner_add_suite(runner, suite_limit_table());
     srunner_add_suite(runner, suite_names());
     srunner_add_suite(runner, suite_rate());
     srunner_add_suite(runner, suite_decimal());

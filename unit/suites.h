@@ -31,6 +31,7 @@ Suite *suite_decimal(void);
 Suite *suite_claims_cache(void);
 Suite *suite_jws(void);
 Suite *suite_jwt(void);
+Suite *suite_limit_table(void);
 Suite *suite_names(void);
 Suite *suite_rate(void);
 Suite *suite_window(void);
