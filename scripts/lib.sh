@@ -9,7 +9,7 @@ export PATH
 
 # What the modules need to be built and run, and what a script needs to make it so. COMMAND=PACKAGE: the command will do, wherever it is from.
 # shellcheck disable=SC2034
-PACKAGES_BUILD='apache2-bin apache2-dev libjansson-dev libjwt-dev libssl-dev autoconf automake libtool pkg-config gcc libc6-dev make=make'
+PACKAGES_BUILD='apache2-bin apache2-dev libcurl4-openssl-dev libjansson-dev libjwt-dev libssl-dev autoconf automake libtool pkg-config gcc libc6-dev make=make'
 
 # --- saying things --------------------------------------------------------------------------------------------------------------------
 
@@ -351,7 +351,7 @@ apache_tests() {
 }
 
 # node_tests FOLDER: its *.test.mjs under node --test, on a copy in build/, with what its package-lock.json names; ends the suite.
-# They start what they need by themselves: AIGW_HTTPD, AIGW_LIBEXEC, AIGW_MODULES and AIGW_TOP say where things are.
+# They start what they need by themselves: AIGW_HTTPD, AIGW_LIBEXEC, AIGW_MODULES, AIGW_TOOLS and AIGW_TOP say where things are.
 node_tests() {
     local folder out rc
     [ -d "$1" ] || die "$1 is not there."
@@ -364,8 +364,8 @@ node_tests() {
         cp package-lock.json node_modules/installed-for
     fi
     AIGW_HTTPD=$(value "$TREE" HTTPD) AIGW_LIBEXEC=$(value "$TREE" HTTPD_LIBEXECDIR)
-    AIGW_MODULES=$TREE/modules/.libs AIGW_TOP=$TOP
-    export AIGW_HTTPD AIGW_LIBEXEC AIGW_MODULES AIGW_TOP
+    AIGW_MODULES=$TREE/modules/.libs AIGW_TOOLS=$TREE/tools AIGW_TOP=$TOP
+    export AIGW_HTTPD AIGW_LIBEXEC AIGW_MODULES AIGW_TOOLS AIGW_TOP
     out=$(mktemp) || exit 1
     node --test --test-reporter=tap 2>&1 | tee "$out"
     rc=${PIPESTATUS[0]}

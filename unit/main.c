@@ -30,6 +30,8 @@ int main(void)
     srunner_add_suite(runner, suite_completion());
     srunner_add_suite(runner, suite_credential());
     srunner_add_suite(runner, suite_claims_cache());
+    srunner_add_suite(runner, suite_base64url());
+    srunner_add_suite(runner, suite_jwks());
     srunner_add_suite(runner, suite_jws());
     srunner_add_suite(runner, suite_jwt());
     srunner_add_suite(runner, suite_bucket());
@@ -44,6 +46,13 @@ int main(void)
     srunner_add_suite(runner, suite_api_key());
     srunner_add_suite(runner, suite_key_line());
     srunner_add_suite(runner, suite_key_file());
+    srunner_add_suite(runner, suite_origin());
+    srunner_add_suite(runner, suite_allow_headers());
+    srunner_add_suite(runner, suite_login_body());
+    srunner_add_suite(runner, suite_revoked());
+    srunner_add_suite(runner, suite_shared());
+    srunner_add_suite(runner, suite_throttle());
+    srunner_add_suite(runner, suite_tier_file());
     /* of bench/ */
     srunner_add_suite(runner, suite_heap());
     srunner_add_suite(runner, suite_hist());

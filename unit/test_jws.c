@@ -8,6 +8,7 @@
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include <string.h>
 
@@ -89,6 +90,34 @@ static aigw_jws_key_t key_of(const struct row *row, int private)
     return row->pair < 0 ? secret_key() : private ? pairs[row->pair].private : pairs[row->pair].public;
 }
 
+/* Whoever wrote it meant a public key: as a secret everybody would know it. */
+START_TEST(a_key_in_another_form_is_no_secret)
+{
+    static const char *const forms[] = {
+        "{\"kty\":\"RSA\",\"n\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}", "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQDT a@b",
+        "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY", "---- BEGIN SSH2 PUBLIC KEY ----\nAAAAB3NzaC1yc2E\n"};
+    aigw_jws_key_t key;
+    EVP_PKEY *pkey = EVP_EC_gen("P-256");
+    unsigned char *der = NULL;
+    int n = i2d_PUBKEY(pkey, &der);
+    apr_size_t i;
+
+    ck_assert_int_gt(n, 32);
+    ck_assert_ptr_nonnull(aigw_jws_secret(pool, (const char *)der, (apr_size_t)n, &key));
+    ck_assert_uint_eq(key.algs, 0);
+    ck_assert_ptr_nonnull(aigw_jws_secret(pool, apr_pencode_base64_binary(pool, der, n, APR_ENCODE_NONE, NULL), 124, &key));
+    ck_assert_uint_eq(key.algs, 0);
+    for (i = 0; i < sizeof forms / sizeof *forms; i++) {
+        ck_assert_ptr_nonnull(aigw_jws_secret(pool, forms[i], strlen(forms[i]), &key));
+        ck_assert_uint_eq(key.algs, 0);
+    }
+    ck_assert_ptr_null(aigw_jws_secret(pool, "\x30\x82\x01\x22 not a key at all, but 32 bytes", 36, &key));
+    ck_assert_ptr_null(aigw_jws_secret(pool, "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA", 44, &key));
+    OPENSSL_free(der);
+    EVP_PKEY_free(pkey);
+}
+END_TEST
+
 START_TEST(names_of_algorithms)
 {
     ck_assert_uint_eq(aigw_jws_alg("RS256"), AIGW_JWS_RS256);
@@ -115,6 +144,28 @@ START_TEST(every_algorithm_signs_and_verifies)
     ck_assert_ptr_null(aigw_jwt_parse(pool, token, strlen(token), &jwt));
     ck_assert_uint_eq(jwt.alg, row->alg);
     ck_assert_int_eq(aigw_jws_verify(token, row->alg, &public), 1);
+}
+END_TEST
+
+/* Every character of a MAC counts, the first as the last. */
+START_TEST(every_character_of_a_mac_counts)
+{
+    const struct row *row = &rows[_i];
+    const aigw_jws_key_t key = secret_key();
+    char *token = token_of(row->alg, &key), *at;
+
+    for (at = strrchr(token, '.') + 1; *at; at++) {
+        char was = *at;
+
+        *at = was == 'A' ? 'E' : 'A'; /* also as the last one: no stray bits */
+        ck_assert_int_eq(aigw_jws_verify(token, row->alg, &key), 0);
+        *at = '\0';
+        ck_assert_int_eq(aigw_jws_verify(token, row->alg, &key), 0);
+        *at = was;
+    }
+    ck_assert_int_eq(aigw_jws_verify(token, row->alg, &key), 1);
+    ck_assert_int_eq(aigw_jws_verify(apr_pstrcat(pool, token, "A", NULL), row->alg, &key), 0);
+    ck_assert_int_eq(aigw_jws_verify("x", row->alg, &key), 0);
 }
 END_TEST
 
@@ -304,7 +355,9 @@ Suite *suite_jws(void)
     tcase_add_unchecked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, names_of_algorithms);
+    tcase_add_test(tc, a_key_in_another_form_is_no_secret);
     tcase_add_loop_test(tc, every_algorithm_signs_and_verifies, 0, ROWS);
+    tcase_add_loop_test(tc, every_character_of_a_mac_counts, 0, 3);
     tcase_add_loop_test(tc, nothing_else_verifies, 0, ROWS);
     tcase_add_loop_test(tc, broken_signatures, 0, ROWS);
     tcase_add_loop_test(tc, a_public_key_is_no_secret, 0, 4);

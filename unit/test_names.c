@@ -82,6 +82,25 @@ START_TEST(a_copy_does_not_need_the_original)
 }
 END_TEST
 
+START_TEST(names_that_may_stand_anywhere)
+{
+    char name[AIGW_NAME_MAX + 2];
+
+    memset(name, 'x', sizeof name);
+    ck_assert(aigw_names_valid(name, AIGW_NAME_MAX));
+    ck_assert(!aigw_names_valid(name, AIGW_NAME_MAX + 1));
+    ck_assert(!aigw_names_valid("", 0));
+    ck_assert(aigw_names_valid("a b\xc3\xa4\xf0\x9f\x98\x80", 9));
+    ck_assert(!aigw_names_valid("a\0b", 3));
+    ck_assert(!aigw_names_valid("a\x1b", 2));
+    ck_assert(!aigw_names_valid("a\x7f", 2));
+    ck_assert(!aigw_names_valid("a\xc2\x9b", 3));
+    ck_assert(aigw_names_valid("a\xc2\xa0", 3));
+    ck_assert(!aigw_names_valid("a\xc2", 2));
+    ck_assert(!aigw_names_valid("\xed\xa0\x80", 3));
+}
+END_TEST
+
 Suite *suite_names(void)
 {
     Suite *s = suite_create("names");
@@ -92,6 +111,7 @@ Suite *suite_names(void)
     tcase_add_test(c, patterns_allow);
     tcase_add_test(c, no_list_allows_everything_and_an_empty_one_nothing);
     tcase_add_test(c, a_copy_does_not_need_the_original);
+    tcase_add_test(c, names_that_may_stand_anywhere);
     suite_add_tcase(s, c);
     return s;
 }

@@ -1,8 +1,12 @@
 """The rows of the comparison: what is done, which numbers come of it, what the gateway must reach."""
+import json
+import os
+import statistics
+import subprocess
 import time
 
 from . import process
-from .servers import Shape
+from .servers import Shape, Unavailable
 from .session import Session
 
 MB = 1024
@@ -195,4 +199,70 @@ class Leave(Row):
         return numbers
 
 
-ROWS = [row() for row in (Streams5000, Streams9500, Memory, MemoryTLS, Requests1, Requests64, Pace64, Leave)]
+ONLY_GATEWAY = ("direct", "haproxy", "nginx", "mod_proxy")
+
+
+def _lookup(server, *options):
+    """What aigw-lookup says."""
+    done = subprocess.run([server.tools.program("aigw-lookup"), *map(str, options)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(f"aigw-lookup: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+class Lookup(Row):
+    """A key is found among many: SHA-256 and one look, without a server."""
+    without = ONLY_GATEWAY
+    name, heading = "lookup", "an API key among {0:,}"
+    sizes = {False: (100000, 1000000), True: (100000, 50000)}
+    metrics = [Metric("hit_p50", "found, p50, µs", 2, "found µs p50"), Metric("hit_p99", "found, p99, µs", 2, "p99"),
+               Metric("miss_p50", "not there, p50, µs", 2, "not there µs p50"), Metric("miss_p99", "not there, p99, µs", 2, "p99"),
+               Metric("read_ms", "reading the file, ms", 0, "file ms")]
+    targets = [Target("hit_p50", "found within 5 µs", 5), Target("miss_p50", "not there within 5 µs", 5)]
+
+    def measure(self, server, folder, size):
+        keys, looks = size
+        said = _lookup(server, "--keys", keys, "--looks", looks)
+        return {"lost": 0, "read_ms": said["read_ms"],
+                **{f"{what}_{q}": said[f"{what}_us"][q] for what in ("hit", "miss") for q in ("p50", "p99")}}
+
+
+class Auth(Row):
+    """The same location with and without AuthType AIGW, in turns that last a moment: what else the machine does is beside both. A difference is the median of
+    all turns' differences of medians."""
+    without = ONLY_GATEWAY
+    name, heading = "auth", "AuthType AIGW, {0:,} keys, 1 connection"
+    sizes = {False: (100000, 200, 300), True: (1000, 10, 100)}
+    metrics = [Metric("added_key", "added p50 by an API key, µs", 1, "key adds µs"), Metric("added_key_low", "… lower quartile"),
+               Metric("added_key_high", "… upper quartile"), Metric("added_token", "added p50 by a token, µs", 1, "token adds µs"),
+               Metric("added_token_low", "… lower quartile"), Metric("added_token_high", "… upper quartile"),
+               Metric("p50_open", "p50 without, µs", 1, "without")]
+    targets = [Target("lost", "loses none", 0), Target("added_key", "an API key adds ≤ 30 µs", 30),
+               Target("added_token", "a cached token adds ≤ 150 µs (--token-file)", 150)]
+
+    def measure(self, server, folder, size):
+        keys, turns, requests = size
+        os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, "keys.jsonl")
+        credentials = {"key": _lookup(server, "--keys", keys, "--write", path)["key"]}
+        if server.token:
+            credentials["token"] = server.token
+        p50 = {"open": [], **{what: [] for what in credentials}}
+        lost = 0
+        with Session(server, folder, Shape(auth_keys=path)) as session:
+            for turn in range(turns + 1):
+                # the first is to warm up; the order changes, or whoever comes second would always find a warmer machine
+                for what in sorted(p50, reverse=turn % 2):
+                    said = session.ask(["--path", f"/{'open' if what == 'open' else 'auth'}/v1/chat/completions", "--model", "near", "--json", "--keep-alive",
+                                        "--streams", 1, "--total", requests, "--header", f"Authorization: Bearer {credentials.get(what, credentials['key'])}"])
+                    lost += said["lost"]
+                    if turn:
+                        p50[what].append(said["latency_us"]["p50"])
+        numbers = {"lost": lost, "turns": turns, **{f"p50_{what}": statistics.median(values) for what, values in p50.items()}}
+        for what in credentials:
+            quartiles = statistics.quantiles([a - b for a, b in zip(p50[what], p50["open"])], n=4, method="inclusive")
+            numbers.update(zip((f"added_{what}_low", f"added_{what}", f"added_{what}_high"), quartiles))
+        return numbers
+
+
+ROWS = [row() for row in (Streams5000, Streams9500, Memory, MemoryTLS, Requests1, Requests64, Pace64, Leave, Lookup, Auth)]

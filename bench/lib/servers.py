@@ -60,8 +60,8 @@ def certificate(folder):
 class Shape:
     """What a server has to be ready for."""
 
-    def __init__(self, streams=0, tls=False):
-        self.streams, self.tls = streams, tls
+    def __init__(self, streams=0, tls=False, auth_keys=None):
+        self.streams, self.tls, self.auth_keys = streams, tls, auth_keys   # auth_keys: a key file, of the gateway's
 
 
 class Server:
@@ -160,9 +160,9 @@ class Httpd(Server):
 class Gateway(Httpd):
     name, title, template = "gateway", "mod_aigw", "gateway.conf"
 
-    def __init__(self, tools, build=None, extra=(), children=0, name="gateway"):
+    def __init__(self, tools, build=None, extra=(), children=0, token=None, name="gateway"):
         super().__init__(tools, build)
-        self.extra, self.children, self.name = extra, children, name
+        self.extra, self.children, self.token, self.name = extra, children, token, name
 
     def missing(self):
         modules = os.path.join(self.build.folder, "modules", ".libs")
@@ -177,7 +177,13 @@ class Gateway(Httpd):
         children = self.children or (max(1, math.ceil(shape.streams * 1.05 / room)) if shape.streams else 4)
         return {**super().values(shape), "MODULES": os.path.join(self.build.folder, "modules", ".libs"), "THREADS": THREADS,
                 "CHILDREN": children, "PLACES": 2 * children, "WORKERS": THREADS * children,
-                "FACTOR": min(400, (room - THREADS) // THREADS), "EXTRA": "\n".join(self.extra)}
+                "FACTOR": min(400, (room - THREADS) // THREADS), "AUTH": f'Include "{os.path.join(CONF, "auth.conf")}"' if shape.auth_keys else "",
+                "EXTRA": "\n".join(self.extra)}
+
+    def command(self, conf, folder):
+        modules = os.path.join(self.build.folder, "modules", ".libs")
+        return [*super().command(conf, folder), "-C", f'Define BENCH_MODULES "{modules}"',
+                "-C", f'Define BENCH_LIBEXEC "{self.build.value("HTTPD_LIBEXECDIR")}"', "-C", f'Define BENCH_RUN "{folder}"']
 
 
 class ModProxy(Httpd):

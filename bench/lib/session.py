@@ -71,6 +71,19 @@ class Session:
         used["late_us"] = self.model.stats()["late_us"]
         return json.loads(said), used
 
+    def ask(self, options, patience=60):
+        """Runs the load client for a moment; what it says."""
+        client = self._start(options)
+        try:
+            said, _ = client.communicate(timeout=patience)
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"{self.server.title}: the load client had not ended after {patience} s") from None
+        finally:
+            process.stop(client)
+        if not said.strip():
+            raise Unavailable(f"the load client says nothing, see {self.folder}/load.log")
+        return json.loads(said)
+
     @contextlib.contextmanager
     def held(self, options):
         """While it lasts the streams, or idle connections, are open; gives their number."""

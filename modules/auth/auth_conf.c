@@ -1,6 +1,7 @@
 #include "auth_conf.h"
 #include "auth.h"
 #include "issuer_conf.h"
+#include "tiers.h"
 
 #include <apr_strings.h>
 
@@ -15,6 +16,7 @@ void *aigw_auth_conf_server_create(apr_pool_t *p, server_rec *s)
 
     conf->cache_entries = CACHE_ENTRIES;
     conf->cache_time = CACHE_TIME;
+    aigw_jwks_conf_init(&conf->jwks);
     return conf;
 }
 
@@ -26,7 +28,11 @@ void *aigw_auth_conf_server_merge(apr_pool_t *p, void *base, void *add)
     if (!inner->keys) {
         conf->keys = outer->keys;
     }
+    if (!inner->tiers) {
+        conf->tiers = outer->tiers;
+    }
     conf->issuers = aigw_issuer_conf_merge(p, outer->issuers, inner->issuers);
+    aigw_jwks_conf_merge(&conf->jwks, &outer->jwks, &inner->jwks);
     return conf;
 }
 
@@ -43,6 +49,8 @@ void *aigw_auth_conf_dir_merge(apr_pool_t *p, void *base, void *add)
     if (!inner->models) {
         conf->models = outer->models;
     }
+    aigw_cors_merge(&conf->cors, &outer->cors);
+    aigw_login_conf_merge(&conf->login, &outer->login);
     return conf;
 }
 
@@ -128,4 +136,31 @@ const command_rec aigw_auth_conf_commands[] = {
     AP_INIT_TAKE1("AIGWJwtSkew", aigw_issuer_conf_skew, NULL, RSRC_CONF, "how much its clock may differ"),
     AP_INIT_TAKE123("AIGWJwtSign", aigw_issuer_conf_sign, NULL, RSRC_CONF,
                     "to issue tokens: a private key or secret as file:PATH or env:NAME, the algorithm, the kid"),
+    AP_INIT_TAKE1("AIGWJwksTTL", aigw_jwks_conf_set_time, (void *)AIGW_JWKS_TTL, RSRC_CONF,
+                  "how often the keys of an address are fetched anew: 1h"),
+    AP_INIT_TAKE1("AIGWJwksStale", aigw_jwks_conf_set_time, (void *)AIGW_JWKS_STALE, RSRC_CONF,
+                  "how long keys are used that an issuer gave last, while it does not answer: 24h"),
+    AP_INIT_TAKE1("AIGWJwksMinInterval", aigw_jwks_conf_set_time, (void *)AIGW_JWKS_MIN_INTERVAL, RSRC_CONF,
+                  "how long an unknown kid brings about no fetch after one that did: 60s"),
+    AP_INIT_TAKE1("AIGWJwksTimeout", aigw_jwks_conf_set_time, (void *)AIGW_JWKS_TIMEOUT, RSRC_CONF, "how long a fetch may take: 5s"),
+    AP_INIT_TAKE1("AIGWJwksCAFile", aigw_jwks_conf_set_ca_file, NULL, RSRC_CONF,
+                  "the certificates, in PEM, that issuers' addresses are verified with instead of the system's"),
+    AP_INIT_ITERATE("AIGWCorsOrigin", aigw_cors_add_origin, NULL, RSRC_CONF | ACCESS_CONF,
+                    "origins (https://app.example.com, https://*.example.com) whose pages may use what is here; * or none"),
+    AP_INIT_FLAG("AIGWCorsCredentials", aigw_cors_set_credentials, NULL, RSRC_CONF | ACCESS_CONF,
+                 "on: those pages may send cookies and the like along"),
+    AP_INIT_TAKE1("AIGWTierFile", aigw_tiers_set, NULL, RSRC_CONF, "who is in which tier, as in a group file of httpd: \"pro: alice bob\""),
+    AP_INIT_TAKE1("AIGWRevocations", aigw_login_conf_revocations, NULL, RSRC_CONF,
+                  "how many tokens that were logged out there is room for"),
+    AP_INIT_ITERATE("AIGWLoginProvider", aigw_login_conf_provider, NULL, RSRC_CONF | ACCESS_CONF,
+                    "httpd's authn providers that check passwords: file, dbd, ldap, socache ..."),
+    AP_INIT_TAKE1("AIGWLoginIssuer", aigw_login_conf_issuer, NULL, RSRC_CONF | ACCESS_CONF, "the <AIGWJwtIssuer> that signs the tokens"),
+    AP_INIT_TAKE1("AIGWLoginLifetime", aigw_login_conf_lifetime, NULL, RSRC_CONF | ACCESS_CONF, "how long a token is good: 30min"),
+    AP_INIT_ITERATE("AIGWLoginScope", aigw_login_conf_scope, NULL, RSRC_CONF | ACCESS_CONF, "the scopes of the tokens"),
+    AP_INIT_TAKE1("AIGWLoginTier", aigw_login_conf_tier, NULL, RSRC_CONF | ACCESS_CONF,
+                  "an expression that is the tier of users who are not in AIGWTierFile: %{reqenv:AUTHENTICATE_TIER}"),
+    AP_INIT_TAKE1("AIGWLoginFloor", aigw_login_conf_floor, NULL, RSRC_CONF | ACCESS_CONF, "no login is answered before: 500ms"),
+    AP_INIT_ITERATE("AIGWLoginThrottle", aigw_login_conf_throttle, NULL, RSRC_CONF | ACCESS_CONF,
+                    "how many may fail: pair=5/15min address=20/15min user=50/15min; or off"),
+    AP_INIT_TAKE1("AIGWLoginWorkers", aigw_login_conf_workers, NULL, RSRC_CONF, "how many may log in at the same time"),
     {.name = NULL}};

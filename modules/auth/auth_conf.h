@@ -4,17 +4,26 @@
 
 #include <httpd.h>
 #include <http_config.h>
+#include "cors.h"
+#include "jwks_conf.h"
 #include "key_store.h"
+#include "login_conf.h"
+#include "followed_file.h"
 
 typedef struct aigw_auth_server_t {
     aigw_key_store_t *keys;         /* AIGWKeyFile; NULL: none */
     apr_array_header_t *issuers;    /* <AIGWJwtIssuer>, aigw_issuer_t *; NULL: none */
     int cache_entries;              /* AIGWTokenCache; of the main server. 0: nothing is kept */
     apr_interval_time_t cache_time; /* microseconds that a verified token is not verified again */
+    aigw_jwks_conf_t jwks;          /* AIGWJwks… */
+    aigw_followed_file_t *tiers;    /* AIGWTierFile; NULL: none */
+    int revocations, login_workers; /* AIGWRevocations, AIGWLoginWorkers; of the main server. 0: not said */
 } aigw_auth_server_t;
 
 typedef struct aigw_auth_dir_t {
     apr_array_header_t *models; /* AIGWAllowModels, const char *; NULL: not said; empty: "all" */
+    aigw_cors_t cors;           /* AIGWCorsOrigin, AIGWCorsCredentials */
+    aigw_login_conf_t login;
 } aigw_auth_dir_t;
 
 void *aigw_auth_conf_server_create(apr_pool_t *p, server_rec *s);

@@ -2,6 +2,7 @@
 #include "auth.h"
 #include "auth_conf.h"
 #include "refuse.h"
+#include "tiers.h"
 #include "token.h"
 #include "aigw_credential.h"
 #include "aigw_jwt.h"
@@ -9,11 +10,12 @@
 #include <http_core.h>
 #include <http_log.h>
 #include <http_request.h>
+#include <apr_atomic.h>
 #include <apr_strings.h>
 
 APLOG_USE_MODULE(aigw_auth);
 
-static aigw_credential_e read_credential(request_rec *r, aigw_credential_t *credential)
+aigw_credential_e aigw_identify_credential(request_rec *r, aigw_credential_t *credential)
 {
     const aigw_credential_fields_t fields = {
         .authorization = apr_table_get(r->headers_in, "Authorization"),
@@ -42,8 +44,11 @@ static void set_env(request_rec *r, const char *name, const char *value)
 }
 
 /* AIGW_USER is set where the access log is written, with all others, and here for CGI and expressions. */
-static int known(request_rec *r, const aigw_identity_t *identity)
+static int known(request_rec *r, aigw_identity_t *identity)
 {
+    if (!identity->tier) {
+        identity->tier = aigw_tiers_find(r, identity->user);
+    }
     r->user = apr_pstrdup(r->pool, identity->user);
     r->ap_auth_type = apr_pstrdup(r->pool, AIGW_AUTH_TYPE);
     set_env(r, "AIGW_USER", identity->user);
@@ -85,6 +90,17 @@ static int identify_token(request_rec *r, const aigw_credential_t *credential, a
     }
 }
 
+/* Once in a child is enough. */
+static void warn_of_nobody(request_rec *r, const aigw_auth_server_t *conf)
+{
+    static volatile apr_uint32_t said;
+
+    if (!conf->keys && !conf->issuers && !apr_atomic_xchg32(&said, 1)) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                      "AIGW0323: AuthType AIGW holds, and there is nobody to let in: neither AIGWKeyFile nor <AIGWJwtIssuer>");
+    }
+}
+
 /* Keys first: they may look like anything, tokens cannot. */
 static int identify_credential(request_rec *r, const aigw_credential_t *credential, aigw_identity_t *identity)
 {
@@ -93,6 +109,7 @@ static int identify_credential(request_rec *r, const aigw_credential_t *credenti
     aigw_key_e what = conf->keys ? aigw_key_store_find(conf->keys, credential->token, credential->len, apr_time_now(), r->pool, &found)
                                  : AIGW_KEY_UNKNOWN;
 
+    warn_of_nobody(r, conf);
     if (what == AIGW_KEY_GOOD) {
         *identity = found;
         return known(r, identity);
@@ -107,7 +124,7 @@ static int identify(request_rec *r, aigw_request_t *context)
 {
     aigw_credential_t credential;
 
-    switch (read_credential(r, &credential)) {
+    switch (aigw_identify_credential(r, &credential)) {
     case AIGW_CREDENTIAL_OK:
         return identify_credential(r, &credential, &context->identity);
     case AIGW_CREDENTIAL_MULTIPLE:
@@ -150,7 +167,7 @@ static int force_authn(request_rec *r)
 {
     aigw_credential_t credential;
 
-    return aigw_auth_is_ours(r) && read_credential(r, &credential) != AIGW_CREDENTIAL_NONE ? OK : DECLINED;
+    return aigw_auth_is_ours(r) && aigw_identify_credential(r, &credential) != AIGW_CREDENTIAL_NONE ? OK : DECLINED;
 }
 
 /* Where httpd or another module knows who it is (AuthType Basic, a client certificate, OpenID Connect), our endpoints do too. */
@@ -163,7 +180,19 @@ static int adopt_user(request_rec *r)
         if (!context->identity.user) {
             context->identity.user = apr_pstrdup(r->pool, r->user);
             context->identity.method = r->ap_auth_type ? r->ap_auth_type : "httpd";
+            context->identity.tier = aigw_tiers_find(r, r->user);
         }
+    }
+    return DECLINED;
+}
+
+/* Caches know that what is answered to Authorization is not for others (RFC 9111, section 3.5), and know nothing of the other fields: mod_cache's quick handler would give it to
+ * whoever asks next, before anybody is asked for a key. Our endpoints say so themselves. */
+static int keep_from_caches(request_rec *r)
+{
+    if (aigw_auth_is_ours(r) && r->user && !apr_table_get(r->headers_in, "Authorization") &&
+        (!r->handler || strncmp(r->handler, "aigw-", 5))) {
+        apr_table_mergen((r->main ? r->main : r)->err_headers_out, "Cache-Control", "private");
     }
     return DECLINED;
 }
@@ -173,4 +202,5 @@ void aigw_identify_register(apr_pool_t *p)
     ap_hook_check_authn(check_authn, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_force_authn(force_authn, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_fixups(adopt_user, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_fixups(keep_from_caches, NULL, NULL, APR_HOOK_LAST);
 }

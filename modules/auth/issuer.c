@@ -6,6 +6,7 @@
 
 #include <http_log.h>
 #include <apr_strings.h>
+#include <openssl/crypto.h>
 
 APLOG_USE_MODULE(aigw_auth);
 
@@ -39,6 +40,16 @@ static unsigned first_of(unsigned algs)
     return algs & (~algs + 1);
 }
 
+/* With the configuration goes the secret. */
+static apr_status_t forget_sign_key(void *data)
+{
+    aigw_issuer_t *issuer = data;
+
+    OPENSSL_cleanse((char *)issuer->sign_key.material, issuer->sign_key.len);
+    issuer->sign_key.algs = issuer->own_key.algs = 0;
+    return APR_SUCCESS;
+}
+
 static const char *read_sign_key(aigw_issuer_t *issuer, apr_pool_t *p)
 {
     const char *text, *fault;
@@ -56,9 +67,11 @@ static const char *read_sign_key(aigw_issuer_t *issuer, apr_pool_t *p)
         fault = aigw_jws_secret(p, text, len, &issuer->sign_key);
         issuer->own_key = issuer->sign_key;
     }
+    OPENSSL_cleanse((char *)text, len); /* the keys have copies */
     if (fault) {
         return fault;
     }
+    apr_pool_cleanup_register(p, issuer, forget_sign_key, apr_pool_cleanup_null);
     if (!issuer->sign_alg) {
         issuer->sign_alg = first_of(issuer->sign_key.algs);
     }
@@ -69,7 +82,7 @@ static const char *read_sign_key(aigw_issuer_t *issuer, apr_pool_t *p)
 int aigw_issuer_load(aigw_issuer_t *issuer, server_rec *s, apr_pool_t *pconf)
 {
     unsigned able = 0;
-    const char *fault;
+    const char *fault, *path;
 
     if (issuer->loaded) { /* virtual hosts share the main server's */
         return 0;
@@ -77,6 +90,9 @@ int aigw_issuer_load(aigw_issuer_t *issuer, server_rec *s, apr_pool_t *pconf)
     issuer->loaded = 1;
     if (issuer->sign_source && (fault = read_sign_key(issuer, pconf)) != NULL) {
         return wrong(issuer, s, apr_pstrcat(pconf, "AIGWJwtSign ", issuer->sign_source, NULL), fault);
+    }
+    if (issuer->sign_source && (path = aigw_material_path(pconf, issuer->sign_source)) != NULL) {
+        aigw_material_warn_if_open(path, s, pconf);
     }
     if (!issuer->keys) {
         able = issuer->sign_alg;

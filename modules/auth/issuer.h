@@ -8,6 +8,8 @@
 #include "aigw_jwt.h"
 #include "key_source.h"
 
+#define AIGW_ISSUER_SKEW_MAX apr_time_from_sec(600) /* what AIGWJwtSkew says at most */
+
 typedef struct aigw_tier_map_t {
     const char *value; /* one of the claim's names */
     const char *tier;

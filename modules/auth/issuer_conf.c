@@ -9,7 +9,6 @@
 #include <apr_strings.h>
 
 #define SKEW_DEFAULT apr_time_from_sec(60)
-#define SKEW_MAX     apr_time_from_sec(600)
 
 /* The section that is being read: directives inside find their issuer here. Configuration is read by one thread. */
 static aigw_issuer_t *open_issuer;
@@ -234,7 +233,8 @@ const char *aigw_issuer_conf_skew(cmd_parms *cmd, void *dir, const char *time)
     if (err) {
         return err;
     }
-    if (ap_timeout_parameter_parse(time, &open_issuer->skew, "s") != APR_SUCCESS || open_issuer->skew < 0 || open_issuer->skew > SKEW_MAX) {
+    if (ap_timeout_parameter_parse(time, &open_issuer->skew, "s") != APR_SUCCESS || open_issuer->skew < 0 ||
+        open_issuer->skew > AIGW_ISSUER_SKEW_MAX) {
         return "AIGWJwtSkew: a time from 0s to 10min that the issuer's clock may differ, such as 60s";
     }
     return NULL;

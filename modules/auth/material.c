@@ -1,10 +1,15 @@
 #include "material.h"
+#include "auth.h"
 #include "aigw_jws.h"
 
 #include <http_config.h>
+#include <http_log.h>
 #include <apr_env.h>
+#include <apr_file_info.h>
 #include <apr_file_io.h>
 #include <apr_strings.h>
+
+APLOG_USE_MODULE(aigw_auth);
 
 int aigw_material_is_source(const char *source)
 {
@@ -51,7 +56,8 @@ const char *aigw_material_read(apr_pool_t *p, const char *source, const char **t
     if (fault) {
         return fault;
     }
-    if (!aigw_jws_is_pem(buf, *len)) { /* a secret that an editor or echo has written */
+    /* a secret that an editor or echo has written; what is binary has no lines */
+    if (!aigw_jws_is_pem(buf, *len) && !memchr(buf, '\0', *len)) {
         while (*len && (buf[*len - 1] == '\n' || buf[*len - 1] == '\r')) {
             --*len;
         }
@@ -59,4 +65,23 @@ const char *aigw_material_read(apr_pool_t *p, const char *source, const char **t
     buf[*len] = '\0';
     *text = buf;
     return *len ? NULL : "it is empty";
+}
+
+/* Whoever can read a secret can make tokens. */
+void aigw_material_warn_if_open(const char *path, const server_rec *s, apr_pool_t *p)
+{
+    apr_finfo_t info;
+    apr_status_t rv = apr_stat(&info, path, APR_FINFO_PROT, p);
+
+    if ((rv == APR_SUCCESS || rv == APR_INCOMPLETE) && (info.protection & (APR_FPROT_WREAD | APR_FPROT_WWRITE))) {
+        ap_log_error(
+            APLOG_MARK, APLOG_WARNING, 0, s,
+            "AIGW0358: everybody on this machine may read or write %s, which has a secret: whoever knows it makes tokens (chmod o-rw)",
+            path);
+    }
+}
+
+const char *aigw_material_path(apr_pool_t *p, const char *source)
+{
+    return !strncmp(source, "file:", 5) ? ap_server_root_relative(p, source + 5) : NULL;
 }

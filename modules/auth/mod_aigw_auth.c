@@ -1,14 +1,22 @@
 /* mod_aigw_auth: who may call what. This file only wires: hooks, directives, providers. */
 #include "auth.h"
 #include "auth_conf.h"
+#include "cors.h"
 #include "hide.h"
 #include "identify.h"
 #include "issuer.h"
+#include "jwks_keeper.h"
+#include "login.h"
+#include "logout.h"
+#include "me.h"
 #include "refuse.h"
 #include "require.h"
+#include "revocations.h"
 #include "token.h"
 #include "aigw_hooks.h"
+#include "aigw_signals.h"
 
+#include <ap_mpm.h>
 #include <http_log.h>
 #include <http_request.h>
 
@@ -22,6 +30,31 @@ static int load_issuers(const apr_array_header_t *issuers, server_rec *s, apr_po
         rc = aigw_issuer_load(APR_ARRAY_IDX(issuers, i, aigw_issuer_t *), s, pconf);
     }
     return rc;
+}
+
+static int share_keys(const apr_array_header_t *issuers, server_rec *s, apr_pool_t *pconf)
+{
+    int i, rc = 0;
+
+    for (i = 0; !rc && issuers && i < issuers->nelts; i++) {
+        const aigw_issuer_t *issuer = APR_ARRAY_IDX(issuers, i, aigw_issuer_t *);
+
+        rc = issuer->keys ? aigw_key_source_post_config(issuer->keys, s, pconf) : 0;
+    }
+    return rc;
+}
+
+static void keep_keys(const apr_array_header_t *issuers, server_rec *s, apr_pool_t *pchild)
+{
+    int i;
+
+    for (i = 0; issuers && i < issuers->nelts; i++) {
+        const aigw_issuer_t *issuer = APR_ARRAY_IDX(issuers, i, aigw_issuer_t *);
+
+        if (issuer->keys) {
+            aigw_key_source_child_init(issuer->keys, s, pchild);
+        }
+    }
 }
 
 /* In check_config, because `apachectl configtest` runs this and not post_config. */
@@ -38,22 +71,31 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     for (; s; s = s->next) {
         const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
 
-        if ((conf->keys && aigw_key_store_load(conf->keys, s, pconf)) || load_issuers(conf->issuers, s, pconf)) {
+        if ((conf->keys && aigw_key_store_load(conf->keys, s, pconf)) || (conf->tiers && !aigw_followed_file_load(conf->tiers, s, pconf)) ||
+            load_issuers(conf->issuers, s, pconf)) {
             return HTTP_INTERNAL_SERVER_ERROR;
         }
     }
-    return OK;
+    return aigw_login_conf_check(pconf) ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }
 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
+    if (aigw_revocations_post_config(s, pconf) || aigw_attempt_post_config(s)) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     for (; s; s = s->next) {
         const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
 
-        if (conf->keys && aigw_key_store_watch(conf->keys, pconf) != APR_SUCCESS) {
+        if ((conf->keys && aigw_key_store_watch(conf->keys, pconf) != APR_SUCCESS) ||
+            (conf->tiers && aigw_followed_file_watch(conf->tiers, pconf) != APR_SUCCESS)) {
             ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
-                         "AIGW0302: AIGWKeyFile needs mod_watchdog, which sees when the file changes (LoadModule watchdog_module "
-                         "path/to/mod_watchdog.so)");
+                         "AIGW0302: %s needs mod_watchdog, which sees when the file changes (LoadModule watchdog_module "
+                         "path/to/mod_watchdog.so)",
+                         conf->keys ? "AIGWKeyFile" : "AIGWTierFile");
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+        if (share_keys(conf->issuers, s, pconf)) {
             return HTTP_INTERNAL_SERVER_ERROR;
         }
     }
@@ -62,12 +104,19 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
 
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
+    int threaded = 0;
+
+    aigw_signals_child_init(ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) != APR_SUCCESS || threaded == AP_MPMQ_NOT_SUPPORTED);
     aigw_token_child_init(pchild, s);
     for (; s; s = s->next) {
         const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
 
         if (conf->keys) {
             aigw_key_store_child_init(conf->keys, pchild, s);
+        }
+        keep_keys(conf->issuers, s, pchild);
+        if (conf->tiers) {
+            aigw_followed_file_child_init(conf->tiers, pchild, s);
         }
     }
 }
@@ -96,9 +145,14 @@ static int call_admit(aigw_call_t *call, const aigw_error_t **error)
 static void register_hooks(apr_pool_t *p)
 {
     aigw_identify_register(p);
+    aigw_cors_register(p);
     aigw_hide_register(p);
     aigw_refuse_register(p);
     aigw_require_register(p);
+    aigw_jwks_keeper_register(p);
+    aigw_login_register(p);
+    aigw_logout_register(p);
+    aigw_me_register(p);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);

@@ -1,6 +1,7 @@
 #include "require.h"
 #include "auth.h"
 #include "refuse.h"
+#include "tiers.h"
 #include "aigw_names.h"
 
 #include <ap_provider.h>
@@ -28,7 +29,7 @@ static const aigw_identity_t *who(request_rec *r)
     return &aigw_auth_core->request(r)->identity;
 }
 
-/* One that httpd knows by another AuthType has no tier and no scopes. */
+/* One that httpd knows by another AuthType has no scopes, and the tier that AIGWTierFile says. */
 static authz_status unknown(request_rec *r)
 {
     return r->user ? AUTHZ_DENIED : AUTHZ_DENIED_NO_USER;
@@ -37,9 +38,11 @@ static authz_status unknown(request_rec *r)
 static authz_status check_tier(request_rec *r, const char *line, const void *parsed)
 {
     const aigw_identity_t *identity = who(r);
+    const char *tier;
 
     if (!identity->user) {
-        return unknown(r);
+        tier = r->user ? aigw_tiers_find(r, r->user) : NULL;
+        return tier && aigw_names_have(parsed, tier) ? AUTHZ_GRANTED : unknown(r);
     }
     if (identity->tier && aigw_names_have(parsed, identity->tier)) {
         return AUTHZ_GRANTED;

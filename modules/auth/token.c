@@ -6,11 +6,14 @@
 #include "aigw_api_key.h"
 #include "aigw_claims_cache.h"
 #include "aigw_jwt.h"
+#include "aigw_text.h"
 
 #include <http_log.h>
 #include <apr_strings.h>
 
 APLOG_USE_MODULE(aigw_auth);
+
+#define SHOWN_ISSUER 200 /* characters of a name that is not ours */
 
 /* The child's; made before there are requests. NULL: AIGWTokenCache 0, or no memory for it. */
 static aigw_claims_cache_t *verified;
@@ -57,7 +60,7 @@ static aigw_token_e check_signature(request_rec *r, const aigw_issuer_t *issuer,
     case AIGW_KEYS_NONE:
         return bad(r, issuer, "the issuer has no such key");
     default:
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "AIGW0333: a token of %s cannot be verified: the issuer's keys have not been had yet",
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0333: a token of %s cannot be verified now: the issuer's keys cannot be had",
                       issuer->name);
         return AIGW_TOKEN_UNAVAILABLE;
     }
@@ -118,7 +121,10 @@ static aigw_token_e verify(request_rec *r, const char *text, apr_size_t len, con
     }
     issuer = aigw_issuer_find(r->server, jwt.issuer);
     if (!issuer) {
-        return bad(r, NULL, jwt.issuer ? "no <AIGWJwtIssuer> has the name of its issuer (iss)" : "it does not name its issuer (iss)");
+        return bad(r, NULL,
+                   jwt.issuer ? apr_pstrcat(r->pool, "no <AIGWJwtIssuer> has the name of its issuer (iss), ",
+                                            aigw_text_shown(r->pool, jwt.issuer, SHOWN_ISSUER), NULL)
+                              : "it does not name its issuer (iss)");
     }
     found = check_signature(r, issuer, &jwt);
     if (found != AIGW_TOKEN_GOOD) {

@@ -8,8 +8,7 @@
 typedef struct aigw_token_t {
     const char *issuer; /* iss */
     const char *jti;    /* NULL: none */
-    apr_time_t
-        dead; /* when even a clock that is behind by the skew sees it expired: until then a revocation has to be kept. Microseconds since 1970 */
+    apr_time_t dead;    /* when it has expired with the skew of its issuer too, here. Microseconds since 1970 */
     aigw_identity_t identity;
 } aigw_token_t;
 

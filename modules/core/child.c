@@ -4,7 +4,10 @@
 #include "park.h"
 #include "reactor.h"
 #include "transport.h"
+#include "aigw_own_pool.h"
+#include "aigw_signals.h"
 
+#include <ap_mpm.h>
 #include <http_log.h>
 #include <apr_atomic.h>
 #include <apr_thread_mutex.h>
@@ -20,6 +23,7 @@ static struct {
     apr_pool_t *pool;
     server_rec *server;
     apr_thread_mutex_t *mutex;
+    apr_thread_mutex_t *memory; /* prefork: of the child's pools */
     apr_thread_pool_t *helpers;
     volatile apr_uint32_t stopping;
 } child;
@@ -41,14 +45,47 @@ static apr_status_t child_exit(void *data)
     return APR_SUCCESS;
 }
 
+/* ------------------------------------------------------------------ prefork, and threads */
+
+/* Prefork's child has pools for its one thread: their allocator has no lock. But mod_watchdog's threads have theirs among those, and so have mod_proxy's
+ * connections, which our helper threads use; two threads that take memory at once get the same piece of it. */
+void aigw_child_threads(apr_pool_t *pchild, server_rec *main_server)
+{
+    apr_allocator_t *allocator = apr_pool_allocator_get(pchild);
+    apr_status_t rv;
+    int threaded = 0;
+
+    aigw_signals_child_init(ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) != APR_SUCCESS || threaded == AP_MPMQ_NOT_SUPPORTED);
+    if (apr_allocator_mutex_get(allocator)) {
+        return;
+    }
+    /* nested, which knows who has it: let_go(). And it outlives the child's pool */
+    rv = apr_thread_mutex_create(&child.memory, APR_THREAD_MUTEX_NESTED, main_server->process->pool);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, main_server, "AIGW0152: no mutex for this child's memory: it may crash");
+        child.memory = NULL;
+        return;
+    }
+    apr_allocator_mutex_set(allocator, child.memory);
+}
+
+/* Prefork's handler of SIGTERM does not return: what it interrupted never goes on. If that had the memory's mutex, the threads that are to end now would wait for it. */
+static void let_go(void)
+{
+    while (child.memory && apr_thread_mutex_unlock(child.memory) == APR_SUCCESS) {
+    }
+}
+
+/* ------------------------------------------------------------------ start */
+
 void aigw_child_init(apr_pool_t *pchild, server_rec *main_server)
 {
     apr_status_t rv;
 
     child.server = main_server;
-    /* a pool of its own: threads are made in it whenever they are first needed, and other modules use pchild meanwhile */
-    apr_pool_create(&child.pool, pchild);
-    rv = apr_thread_mutex_create(&child.mutex, APR_THREAD_MUTEX_DEFAULT, child.pool);
+    /* threads are made in it whenever they are first needed, and other modules use pchild meanwhile */
+    child.pool = aigw_own_pool(pchild);
+    rv = child.pool ? apr_thread_mutex_create(&child.mutex, APR_THREAD_MUTEX_DEFAULT, child.pool) : APR_ENOMEM;
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, main_server, "AIGW0150: no mutex for this child: its answers keep their worker threads");
         return;
@@ -63,12 +100,16 @@ void aigw_child_init(apr_pool_t *pchild, server_rec *main_server)
 
 int aigw_child_reactors(void)
 {
+    sigset_t before;
+
     if (!aigw_reactor_running() && child.mutex) {
+        aigw_signals_hold(&before);
         apr_thread_mutex_lock(child.mutex);
         if (!aigw_reactor_running()) {
             aigw_reactor_start(child.pool, child.server, aigw_conf_reactors(child.server));
         }
         apr_thread_mutex_unlock(child.mutex);
+        aigw_signals_release(&before);
     }
     return aigw_reactor_running();
 }
@@ -76,10 +117,12 @@ int aigw_child_reactors(void)
 apr_status_t aigw_child_help(apr_thread_start_t fn, void *baton)
 {
     apr_status_t rv = APR_SUCCESS;
+    sigset_t before;
 
     if (!child.mutex) {
         return APR_EGENERAL;
     }
+    aigw_signals_hold(&before);
     apr_thread_mutex_lock(child.mutex);
     if (!child.helpers) {
         rv = apr_thread_pool_create(&child.helpers, 0, HELPERS_MAX, child.pool);
@@ -88,6 +131,7 @@ apr_status_t aigw_child_help(apr_thread_start_t fn, void *baton)
     if (rv == APR_SUCCESS) {
         rv = apr_thread_pool_push(child.helpers, fn, baton, APR_THREAD_TASK_PRIORITY_NORMAL, NULL);
     }
+    aigw_signals_release(&before);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, child.server, "AIGW0151: no helper thread for a call without a client");
     }
@@ -116,6 +160,7 @@ void aigw_child_stopping(apr_pool_t *pchild, int graceful)
         sigaction(SIGTERM, &act, NULL);
     }
     else {
+        let_go();
         apr_atomic_set32(&child.stopping, 1);
         aigw_reactor_stop();
     }

@@ -5,6 +5,9 @@
 #include <httpd.h>
 #include <apr_thread_pool.h>
 
+/* child_init, before anybody starts a thread. */
+void aigw_child_threads(apr_pool_t *pchild, server_rec *main_server);
+
 /* child_init. */
 void aigw_child_init(apr_pool_t *pchild, server_rec *main_server);
 

@@ -1,15 +1,14 @@
 #include "defer.h"
 #include "conf.h"
+#include "aigw_own_pool.h"
+#include "aigw_signals.h"
 
-#include <ap_mpm.h>
 #include <http_core.h>
 #include <http_log.h>
 #include <apr_atomic.h>
 #include <apr_queue.h>
 #include <apr_thread_proc.h>
 #include <apr_thread_mutex.h>
-
-#include <signal.h>
 
 APLOG_USE_MODULE(aigw);
 
@@ -25,7 +24,6 @@ static struct {
     apr_queue_t *queue;
     apr_thread_t *thread;
     apr_thread_mutex_t *mutex; /* starting the thread */
-    int signals_kill; /* prefork: its handler of SIGTERM destroys the child's pool, drain() included, wherever this thread is just then */
     volatile apr_uint32_t closed;
     volatile apr_uint32_t complained; /* the queue was full and has not been empty since */
 } deferred;
@@ -76,12 +74,11 @@ static apr_status_t drain(void *data)
 void aigw_defer_child_init(apr_pool_t *pchild, server_rec *main_server)
 {
     apr_status_t rv;
-    int threaded = 0;
 
     deferred.server = main_server;
-    deferred.signals_kill = ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) != APR_SUCCESS || threaded == AP_MPMQ_NOT_SUPPORTED;
-    apr_pool_create(&deferred.pool, pchild);
-    if ((rv = apr_thread_mutex_create(&deferred.mutex, APR_THREAD_MUTEX_DEFAULT, deferred.pool)) != APR_SUCCESS ||
+    deferred.pool = aigw_own_pool(pchild);
+    rv = deferred.pool ? APR_SUCCESS : APR_ENOMEM;
+    if (rv != APR_SUCCESS || (rv = apr_thread_mutex_create(&deferred.mutex, APR_THREAD_MUTEX_DEFAULT, deferred.pool)) != APR_SUCCESS ||
         (rv = apr_queue_create(&deferred.queue, (unsigned)aigw_conf_defer_queue(main_server), deferred.pool)) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, main_server,
                      "AIGW0160: no background queue in this child: work after the response is lost");
@@ -91,16 +88,13 @@ void aigw_defer_child_init(apr_pool_t *pchild, server_rec *main_server)
     apr_pool_pre_cleanup_register(pchild, NULL, drain);
 }
 
-/* Takes the job; the first one starts the thread, which has the signals blocked as they are here. */
+/* Takes the job; the first one starts the thread. A signal may not interrupt this: drain() would wait for the mutex. */
 static apr_status_t enqueue(job_t *job)
 {
     apr_status_t rv = APR_SUCCESS;
-    sigset_t all, before;
+    sigset_t before;
 
-    if (deferred.signals_kill) {
-        sigfillset(&all);
-        pthread_sigmask(SIG_BLOCK, &all, &before);
-    }
+    aigw_signals_hold(&before);
     apr_thread_mutex_lock(deferred.mutex);
     if (apr_atomic_read32(&deferred.closed)) {
         rv = APR_EOF;
@@ -112,9 +106,7 @@ static apr_status_t enqueue(job_t *job)
         rv = apr_queue_trypush(deferred.queue, job);
     }
     apr_thread_mutex_unlock(deferred.mutex);
-    if (deferred.signals_kill) {
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-    }
+    aigw_signals_release(&before);
     return rv;
 }
 

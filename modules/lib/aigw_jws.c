@@ -1,10 +1,12 @@
 #include "aigw_jws.h"
 
+#include <apr_encode.h>
 #include <apr_strings.h>
 #include <jwt.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
@@ -53,9 +55,70 @@ static jwt_alg_t libjwt_alg(unsigned alg)
 
 /* ------------------------------------------------------------------ keys */
 
+static int is_der_key(const unsigned char *bytes, apr_size_t len)
+{
+    const unsigned char *at = bytes;
+    EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)len);
+    X509 *x509 = NULL;
+    int found;
+
+    if (!pkey) {
+        at = bytes;
+        pkey = d2i_AutoPrivateKey(NULL, &at, (long)len);
+    }
+    if (!pkey) {
+        at = bytes;
+        x509 = d2i_X509(NULL, &at, (long)len);
+    }
+    found = pkey || x509;
+    EVP_PKEY_free(pkey);
+    X509_free(x509);
+    ERR_clear_error();
+    return found;
+}
+
+/* As Keycloak shows a realm's key: PEM without its first and last line. */
+static int is_base64_key(apr_pool_t *p, const char *text, apr_size_t len)
+{
+    char *packed = apr_palloc(p, len + 1), *to = packed;
+    unsigned char *bytes = apr_palloc(p, len + 1);
+    apr_size_t n = 0, i;
+    int found;
+
+    for (i = 0; i < len; i++) {
+        if (!strchr(" \t\r\n", text[i])) {
+            *to++ = text[i];
+        }
+    }
+    found = apr_decode_base64_binary(bytes, packed, (apr_ssize_t)(to - packed), APR_ENCODE_NONE, &n) == APR_SUCCESS && is_der_key(bytes, n);
+    OPENSSL_cleanse(packed, len + 1);
+    OPENSSL_cleanse(bytes, len + 1);
+    return found;
+}
+
+/* A key as others write it, but for PEM. Everybody may know a public one: taken for a secret it would let everybody make tokens. */
+static int is_key(apr_pool_t *p, const char *bytes, apr_size_t len)
+{
+    static const char *const beginnings[] = {"ssh-", "ecdsa-sha2-", "---- BEGIN "};
+    json_t *json = json_loadb(bytes, len, 0, NULL);
+    int found = json_is_object(json) || is_der_key((const unsigned char *)bytes, len) || is_base64_key(p, bytes, len);
+    apr_size_t i;
+
+    json_decref(json);
+    for (i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
+        found |= len > strlen(beginnings[i]) && !memcmp(bytes, beginnings[i], strlen(beginnings[i]));
+    }
+    return found;
+}
+
 const char *aigw_jws_secret(apr_pool_t *p, const char *bytes, apr_size_t len, aigw_jws_key_t *key)
 {
     memset(key, 0, sizeof *key);
+    if (is_key(p, bytes, len)) {
+        return "it is no secret but a key or a certificate, which others may know: write it in PEM, with its BEGIN and END lines, and the "
+               "path "
+               "of a JWKS behind jwks:";
+    }
     if (len < 32) {
         return "a secret has at least 32 bytes (RFC 7518, section 3.2): make one with 'openssl rand -base64 48'";
     }
@@ -196,12 +259,38 @@ const char *aigw_jws_private(apr_pool_t *p, const char *pem, apr_size_t len, aig
 
 /* ------------------------------------------------------------------ signatures */
 
+/* In constant time, and before libjwt does: older ones use strcmp() (CVE-2024-25189), which a distribution may or may not have mended. 1 also for what is signed with no secret. */
+static int is_mac_good(const char *token, unsigned alg, const aigw_jws_key_t *key)
+{
+    const EVP_MD *md = alg == AIGW_JWS_HS256 ? EVP_sha256() : alg == AIGW_JWS_HS384 ? EVP_sha384() : EVP_sha512();
+    const char *dot = strrchr(token, '.');
+    unsigned char mac[EVP_MAX_MD_SIZE];
+    char text[(EVP_MAX_MD_SIZE + 2) / 3 * 4 + 1];
+    unsigned n = 0;
+    apr_size_t len;
+
+    if (!(alg & AIGW_JWS_HS)) {
+        return 1;
+    }
+    if (!dot || !HMAC(md, key->material, (int)key->len, (const unsigned char *)token, (size_t)(dot - token), mac, &n) ||
+        apr_encode_base64_binary(text, mac, (apr_ssize_t)n, APR_ENCODE_URL | APR_ENCODE_NOPADDING, NULL) != APR_SUCCESS) {
+        return 0;
+    }
+    len = strlen(text);
+    return strlen(dot + 1) == len && !CRYPTO_memcmp(dot + 1, text, len);
+}
+
 int aigw_jws_verify(const char *token, unsigned alg, const aigw_jws_key_t *key)
 {
+    const char *dot = strrchr(token, '.');
     jwt_t *jwt = NULL;
     int good;
 
-    if (!(alg & key->algs) || (alg & (alg - 1)) || jwt_decode(&jwt, token, (const unsigned char *)key->material, (int)key->len)) {
+    if (!dot || !dot[1]) { /* aigw_jwt_parse() lets none in; libjwt writes a byte beyond the block that it makes for nothing */
+        return 0;
+    }
+    if (!(alg & key->algs) || (alg & (alg - 1)) || !is_mac_good(token, alg, key) ||
+        jwt_decode(&jwt, token, (const unsigned char *)key->material, (int)key->len)) {
         jwt_free(jwt);
         ERR_clear_error();
         return 0;

@@ -41,7 +41,8 @@ typedef struct aigw_jws_key_t {
     apr_size_t len;
 } aigw_jws_key_t;
 
-/* A secret of len bytes, which are copied to p. NULL, or what is wrong: shorter than the 32 bytes of HS256's hash (RFC 7518, section 3.2). */
+/* A secret of len bytes, which are copied to p. NULL, or what is wrong: shorter than the 32 bytes of HS256's hash (RFC 7518, section 3.2), or a key in another form than
+ * PEM (DER, base64 of it, JWK, JWKS, SSH): if it is a public one, it is no secret. */
 const char *aigw_jws_secret(apr_pool_t *p, const char *bytes, apr_size_t len, aigw_jws_key_t *key);
 
 /* A public key, a certificate (its key; its dates are not looked at) or a private key (its public half) in PEM. NULL, or what is wrong. */

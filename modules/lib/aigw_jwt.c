@@ -1,8 +1,8 @@
 #include "aigw_jwt.h"
+#include "aigw_base64url.h"
 #include "aigw_jws.h"
 
 #include <apr_cstr.h>
-#include <apr_encode.h>
 #include <apr_strings.h>
 
 #include <string.h>
@@ -18,18 +18,10 @@ int aigw_jwt_looks_like(const char *token, apr_size_t len)
 
 /* ------------------------------------------------------------------ the form */
 
-/* One part, decoded; NULL unless it is what base64url of just these bytes looks like. */
+/* One part, decoded; NULL: it is empty, or no base64url. */
 static const char *decode(apr_pool_t *p, const char *part, apr_size_t *len)
 {
-    apr_size_t n = strlen(part);
-    unsigned char *bytes = apr_palloc(p, n + 4);
-    const char *again;
-
-    if (!n || apr_decode_base64_binary(bytes, part, (apr_ssize_t)n, APR_ENCODE_NONE, len) != APR_SUCCESS) {
-        return NULL;
-    }
-    again = apr_pencode_base64_binary(p, bytes, (apr_ssize_t)*len, APR_ENCODE_URL | APR_ENCODE_NOPADDING, NULL);
-    return again && !strcmp(again, part) ? (const char *)bytes : NULL;
+    return *part ? (const char *)aigw_base64url_decode(p, part, strlen(part), len) : NULL;
 }
 
 static apr_status_t release(void *json)

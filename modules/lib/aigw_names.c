@@ -2,6 +2,7 @@
 
 #include <apr_fnmatch.h>
 #include <apr_strings.h>
+#include <jansson.h>
 
 #include <string.h>
 
@@ -38,4 +39,24 @@ apr_array_header_t *aigw_names_copy(apr_pool_t *p, const apr_array_header_t *nam
         APR_ARRAY_PUSH(copy, const char *) = apr_pstrdup(p, APR_ARRAY_IDX(names, i, const char *));
     }
     return copy;
+}
+
+/* C1 as well: U+009B begins a terminal's sequence, U+0085 a line. */
+int aigw_names_valid(const char *name, apr_size_t len)
+{
+    const unsigned char *s = (const unsigned char *)name;
+    json_t *utf8;
+    apr_size_t i;
+
+    if (!len || len > AIGW_NAME_MAX) {
+        return 0;
+    }
+    for (i = 0; i < len; i++) {
+        if (s[i] < 0x20 || s[i] == 0x7f || (s[i] == 0xc2 && i + 1 < len && s[i + 1] < 0xa0)) {
+            return 0;
+        }
+    }
+    utf8 = json_stringn(name, len);
+    json_decref(utf8);
+    return utf8 != NULL;
 }

@@ -18,8 +18,11 @@ ok() { # STATUS TITLE
         echo "not ok $n - $2"
     fi
 }
-rm -rf "$out"
-"$TOP/bench/run" --quick --gateway-build "$TREE" --who gateway --rows streams5000,memory-tls,json1,json64,pace64,leave --out "$out"
+rm -rf "$out" && mkdir -p "$out" || exit 1
+# where a token is measured a second key will do; the keys are the same in each run
+"$TREE/bench/aigw-lookup" --keys 1000 --write "$out/keys.jsonl" | sed 's/.*"key": "\([^"]*\)".*/\1/' >"$out/token"
+"$TOP/bench/run" --quick --gateway-build "$TREE" --who gateway --rows streams5000,memory-tls,json1,json64,pace64,leave,lookup,auth \
+    --token-file "$out/token" --out "$out"
 ok $? 'bench/run ends well'
 
 # has EXPRESSION TITLE: rows is the "rows" of the results, gateway(row) what was measured there.
@@ -32,7 +35,7 @@ sys.exit(0 if eval(sys.argv[2]) else f"{sys.argv[2]} does not hold: {json.dumps(
 PY
     ok $? "$2"
 }
-has 'len(rows) == 6 and all(gateway(r)["lost"] == 0 for r in rows)' 'no row has lost a stream'
+has 'len(rows) == 8 and all(gateway(r)["lost"] == 0 for r in rows)' 'no row has lost a stream'
 has 'gateway("streams5000")["completed"] == 500 and gateway("streams5000")["tokens"] == 500 * 41' 'each stream had each of its tokens, once'
 has 'all(gateway("streams5000")[k] > 0 for k in ("cpu_per_m", "added_p50", "added_p99", "ttft_p99", "threads", "memory_mb"))' 'streams: all numbers are there'
 has 'sum(n for _, n in gateway("streams5000")["histogram"]) == 500 * 41' 'the histogram has every token'
@@ -40,10 +43,16 @@ has 'gateway("memory-tls")["opened"] == 300 and gateway("memory-tls")["pss_kb"] 
 has 'all(gateway(r)["requests_per_s"] > 0 and 0 < gateway(r)["p50"] <= gateway(r)["p99"] for r in ("json1", "json64"))' 'requests: all numbers are there'
 has 'gateway("pace64")["tokens"] > 0 and gateway("pace64")["cpu_per_m"] > 0' 'full pace: all numbers are there'
 has 'gateway("leave")["unseen"] == 0 and gateway("leave")["worst"] > 0' 'every client that left was noticed upstream, in every phase'
+has 'all(gateway("lookup")[k] > 0 for k in ("hit_p50", "hit_p99", "miss_p50", "miss_p99", "read_ms"))' 'keys are looked up: all numbers are there'
+has 'all(gateway("auth")[k] > 0 for k in ("p50_open", "p50_key", "p50_token")) and {"added_key", "added_token"} <= gateway("auth").keys()' 'authentication: all numbers are there'
 [ -s "$out/results.md" ]
 ok $? 'there is a table'
 
 # a tool that sees no failure measures nothing
+echo aigw_nobody_x >"$out/token"
+"$TOP/bench/run" --quick --gateway-build "$TREE" --who gateway --rows auth --token-file "$out/token" --out "$out/refused" >/dev/null
+grep -q 'loses none | [1-9][0-9]* | MISS' "$out/refused/results.md"
+ok $? 'a token that is refused is a loss'
 load=$TREE/bench/aigw-load
 "$load" --port 1 --streams 3 >"$out/refused.json"
 [ $? -eq 1 ] && grep -q '"connect": 3' "$out/refused.json"

@@ -191,7 +191,7 @@ my @rules = (
     ['/all',   200, '403 permission_error null', '403 permission_error null'],
     ['/local-or-key', 200, 200, 200],
 );
-plan tests => 7 + 5 + @in + 4 * @out + 4 * @rules + 12 + 18 + 16 + 8, need_module('mod_aigw', 'mod_aigw_auth', 'mod_macro');
+plan tests => 7 + 5 + @in + 4 * @out + 4 * @rules + 12 + 18 + 16 + 5 + 2 + 8, need_module('mod_aigw', 'mod_aigw_auth', 'mod_macro');
 
 for (@in) {
     my ($name, @fields) = @$_;
@@ -302,8 +302,8 @@ my $line = 2 + @lines + 1;
 like $s->log, qr/AIGW0311: \Q$file\E, line $line: /, '… the line is named';
 for (1 .. 15) { ask('/v1/models', bearer($key{alice})); sleep 0.2 }
 cmp_ok count('AIGW0311'), '<=', scalar $s->children, '… once in each child';
-write_keys($file, @lines, $zoe);
-becomes(200, 'mended: read again', sub { what(ask('/v1/models', bearer($key{zoe}))) });
+all_read(@lines, $zoe);
+is what(ask('/v1/models', bearer($key{zoe}))), 200, 'mended: read again';
 unlink $file;
 $s->wait_for('AIGW0310', 20, sub { ask('/v1/models', bearer($key{alice})); count('AIGW0310') });
 is what(ask('/v1/models', bearer($key{zoe}))), 200, 'the file is gone: the keys stay as they were';
@@ -325,6 +325,25 @@ else {
 ok $s->signal('USR1'), 'a graceful restart';
 $s->wait_for('the restart', 20, sub { count('resuming normal operations') == 2 });
 is what(ask('/v1/models', bearer($key{alice}))), 200, '… and the keys are there';
+
+# ------------------------------------------------------------------ what an administrator is told
+
+{
+    my $nobody = AIGW::Server->new(conf => "AIGWErrors on\n<Location />\nAuthType AIGW\nRequire valid-user\n</Location>\n");
+    is what(get('/x', port => $nobody->{port}, headers => bearer($key{alice}))), '401 authentication_error invalid_api_key', 'neither keys nor issuers: nobody is let in' for 1 .. 3;
+    my @said = $nobody->log =~ /AIGW0323: /g;
+    cmp_ok scalar @said, '>=', 1, '… which is said';
+    cmp_ok scalar @said, '<=', scalar $nobody->children, '… once in each child';
+}
+if ($>) { pass 'not root: root reads every file' for 1 .. 2 }
+else {
+    write_keys("$file.own", @lines);
+    chmod 0600, "$file.own";
+    my $own = AIGW::Server->new(conf => "AIGWKeyFile $file.own\nAIGWErrors on\n<Location />\nAuthType AIGW\nRequire valid-user\n</Location>\n");
+    $own->wait_for('AIGW0314', 20, sub { $own->log =~ /AIGW0314/ });
+    like $own->log, qr/Permission denied.*AIGW0314: the key file \Q$file.own\E cannot be read by httpd's User: what changes in it will not count/, "a file that only root reads: a warning";
+    is what(get('/x', port => $own->{port}, headers => bearer($key{alice}))), '404 invalid_request_error not_found', '… and what was read at start holds';
+}
 
 # ------------------------------------------------------------------ secrets
 

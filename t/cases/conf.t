@@ -140,6 +140,23 @@ push @wrong,
     ["AIGWKeyFile $tmp/good.keys\nAIGWKeyFile $tmp/other.keys", qr/AIGWKeyFile: there is one already here, .*good\.keys.*Put all keys in one file/],
     ['AIGWAllowModels all a', qr/AIGWAllowModels: "all" cannot stand beside names/], ['AIGWAllowModels a all', qr/AIGWAllowModels: "all" cannot stand beside names/], ['AIGWAllowModels', qr/AIGWAllowModels requires at least one argument/],
     ['AIGWKeyFile a b', qr/AIGWKeyFile takes one argument/], (map { ["<Location /x>\nRequire $_\n</Location>", qr/need at least one name, such as: Require aigw-tier pro/] } qw(aigw-tier aigw-scope aigw-model));
+$good{cors} = join '', map { "<Location /$_->[0]>\nAIGWCorsOrigin $_->[1]\n</Location>\n" } ['a', 'https://app.example.com http://localhost:3000 HTTPS://*.Example.ORG:443'], ['b', '*'], ['c', 'none'], ['d', 'NONE'], ['e', 'null'],
+    ['f', 'http://[::1]:8080 http://127.0.0.1 chrome-extension://abcdef https://x-1.example https://x-1.example'], ['g', 'https://a.example null'], ['h', "https://a.example\nAIGWCorsOrigin https://b.example"], ['i', "*\nAIGWCorsCredentials off"],
+    ['j', "https://*.a.example\nAIGWCorsCredentials on"];
+$good{'cors of a server'} = "AIGWCorsOrigin https://a.example\nAIGWCorsCredentials on\n<VirtualHost *:1>\nAIGWCorsOrigin none\nAIGWCorsCredentials off\n<Location /x>\nAIGWCorsOrigin *\n</Location>\n</VirtualHost>\n";
+my $open = qr/any website could then act in its visitors' names\. Name the origins, or write AIGWCorsCredentials off/;
+push @wrong,
+    (map { ["AIGWCorsOrigin $_->[0]", qr/AIGWCorsOrigin: .*$_->[1]/] } ['https://a.example/', qr/no path, not even a slash: write https:\/\/a\.example/], ['https://a.example/app', qr/no path: write https:\/\/a\.example/],
+        ['app.example.com', qr/begins with a scheme: write for example https:\/\/app\.example\.com/], ['NULL', qr/begins with a scheme/], ['https://u@a.example', qr/no user/], ['wss://a.example', qr/write https:\/\//], ['file:///x', qr/origin null/],
+        ['https://', qr/host is missing/], ['https://a.example:99999', qr/port.*1 to 65535/], ['http://localhost:*', qr/port.*1 to 65535/], ['http://::1', qr/brackets: write http:\/\/\[::1\]:8080/], ['https://1.2.3', qr/no IPv4 address/],
+        ["https://gr\xc3\xbcezi.example", qr/ASCII.*xn--/], ['https://a..example', qr/labels/], ['https://app.*.example', qr/write https:\/\/\*\.example\.com/], ['https://*', qr/or \* alone/], ['https://*.com', qr/top-level domain: write two names at least/],
+        ['https://a.example none', qr/"none" cannot stand beside/], ['none https://a.example', qr/"none" cannot stand beside/], ['* https://a.example', qr/\* is every origin/], ['https://a.example *', qr/\* is every origin/], ["none\nAIGWCorsOrigin https://a.example", qr/"none" cannot/]),
+    ['AIGWCorsOrigin', qr/AIGWCorsOrigin requires at least one argument/], ['AIGWCorsCredentials maybe', qr/AIGWCorsCredentials must be On or Off/i],
+    (map { [$_, $open] } "AIGWCorsOrigin *\nAIGWCorsCredentials on", "AIGWCorsCredentials on\nAIGWCorsOrigin *", "<Location /x>\nAIGWCorsCredentials on\nAIGWCorsOrigin https://a.example null\n</Location>");
+push @whole, map { [$_, 'AIGW0341', qr/snippet:\d+ and \S*snippet:\d+ hold together: AIGWCorsOrigin (?:\*|null) and AIGWCorsCredentials on: $open/] }
+    "AIGWCorsCredentials on\n<Location /x>\nAIGWCorsOrigin *\n</Location>\n", "AIGWCorsOrigin null\n<Location /x>\nAIGWCorsCredentials on\n</Location>\n",
+    "AIGWCorsCredentials on\n<VirtualHost *:1>\nAIGWCorsOrigin *\n</VirtualHost>\n", "<VirtualHost *:1>\nAIGWCorsOrigin *\n<Directory $tmp>\n<Files x>\nAIGWCorsCredentials on\n</Files>\n</Directory>\n</VirtualHost>\n",
+    "AIGWCorsOrigin *\n<If true>\nAIGWCorsCredentials on\n</If>\n";
 my @without = (
     [qr/aigw_module|aigw_auth|aigw_test/, "ServerAdmin x\n", 'AIGW0201', qr/mod_aigw_stream needs mod_aigw .*load mod_aigw before mod_aigw_stream/],
     [qr/aigw_module|aigw_stream|aigw_test/, "ServerAdmin x\n", 'AIGW0301', qr/mod_aigw_auth needs mod_aigw .*load mod_aigw before mod_aigw_auth/],
@@ -210,8 +227,8 @@ my @tls = (
     ['plain http needs nothing',         upstream('openai http://127.0.0.1:9/v1'),            1],
 );
 
-my @files = ('aigw.conf', 'stream.conf', 'debian/aigw.conf');
-plan tests => 2 * keys(%good) + 3 * @wrong + 2 * @whole + 2 * @without + 2 * @secrets + 3 * @no_secrets + 2 * @literal + 2 * @in_url + 2 * 2 + 2 * @tls + 4 * @files + 3 + 8 + 2 + 11 + 1,
+my @files = ('aigw.conf', 'cors.conf', 'stream.conf', 'debian/aigw.conf');
+plan tests => 2 * keys(%good) + 3 * @wrong + 2 * @whole + 2 * @without + 2 * @secrets + 3 * @no_secrets + 2 * @literal + 2 * @in_url + 2 * 2 + 2 * @tls + 4 * @files + 3 + 8 + 2 + 2 + 11 + 1,
     need_module('mod_aigw', 'mod_aigw_stream', 'mod_ssl', 'mod_proxy_balancer');
 
 sub short { my ($s) = @_; $s =~ s/[^\x20-\x7e]+/ /g; return length $s > 70 ? substr($s, 0, 67) . '...' : $s }
@@ -326,6 +343,10 @@ for my $file (@files) {
     like post_json('/v1/chat/completions', { stream => \1, @chat }, %own)->content, qr/\[DONE\]/, 'stream.conf: chat completions';
     my $r = post_json('/generate', { prompt => 'a' }, %own);
     ok $r->header('Deprecation') && exists $r->json->{text}, 'stream.conf: generate';
+    $s->stop;
+    $s->configure("Include \"$repository/conf/aigw.conf\"\nInclude \"$repository/conf/cors.conf\"\n");
+    $s->start;
+    is get('/v1/models', %own, headers => { Origin => $_ })->header('Access-Control-Allow-Origin'), $_, "cors.conf: $_" for 'https://app.example.com', 'https://one.preview.example.com';
 }
 
 # ------------------------------------------------------------------ what is said innermost holds

@@ -9,7 +9,7 @@ use AIGW::Raw;
 use AIGW::Server;
 
 my @paths = ('', '/block');
-plan tests => @paths * 31 + 16, need_module('mod_aigw', 'mod_aigw_test');
+plan tests => @paths * 31 + 21, need_module('mod_aigw', 'mod_aigw_test');
 my $port = Apache::Test::vars('port');
 
 sub counts { return get('/test/counts', port => $port)->json }
@@ -98,6 +98,27 @@ ok settled($before + 1), '… which is done after it';
     ok $s->wait_end(30), '… and ends';
 }
 is chat('test', 'x', port => $port)->text, 'third party', "a third party's provider answers a client";
+
+# The work has memory of its own: prefork's pools are for one thread.
+{
+    my $s = AIGW::Server->new(conf => "<Location /churn>\nSetHandler aigw-test-churn\n</Location>\n");
+    is eval { get("/churn$_->[1]", port => $s->{port})->content } // $@, "churned\n", "$_->[0] and a request use memory at the same time"
+        for ['work', ''], ["a thread of another module's", '?thread'];
+    $s->stop;
+    is_deeply [$s->crashes], [], '… and nobody crashed';
+}
+
+# And a child that is told to stop in the middle of that does so: prefork's handler of SIGTERM interrupts a thread that may be the one with the memory's lock.
+{
+    my $s = AIGW::Server->new(conf => "<Location /churn>\nSetHandler aigw-test-churn\n</Location>\n"
+            . (Apache::Test::have_module('mpm_prefork') ? "StartServers 12\nMinSpareServers 1\nMaxSpareServers 12\n" : ''));
+    my @busy = map { my $c = AIGW::Client->new(port => $s->{port}); $c->request(GET => '/churn'); $c } 1 .. 12;
+    sleep 0.1;
+    my @old = $s->children;
+    $s->signal('TERM');
+    cmp_ok eval { $s->wait_gone(20, @old) } // 99, '<', 5, 'a hard stop of children whose memory is in use';
+    ok $s->wait_end(30), '… ends them';
+}
 
 # A graceful stop does what is queued before the child goes.
 my $s = AIGW::Server->new(conf => "<Location /defer>\nSetHandler aigw-test-defer\n</Location>\n");

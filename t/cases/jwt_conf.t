@@ -3,6 +3,7 @@ use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);
 use File::Temp ();
+use MIME::Base64 qw(encode_base64);
 use AIGW::Conf qw(conf_check);
 use AIGW::Log;
 use AIGW::Services qw(spew);
@@ -28,6 +29,20 @@ spew("$tmp/secret", "$secret\n");
 spew("$tmp/secret48", substr($secret, 0, 48));
 spew("$tmp/short", "sekrit-short\n");
 spew("$tmp/empty", "\n");
+# Keys that are no secrets, in other forms than PEM. One in DER may end with a byte that is no line end there.
+my %formed = ('RS256.der' => $pair{RS256}->export_key_der('public_x509'), 'RS256.p1' => $pair{RS256}->export_key_der('private'), 'ES256.der' => $pair{ES256}->export_key_der('public'));
+{
+    my $ec = Crypt::PK::ECC->new;
+    do { $ec->generate_key('secp256r1') } until $ec->export_key_der('public') =~ /\n\z/;
+    $formed{'newline.der'} = $ec->export_key_der('public');
+}
+$formed{'RS256.b64'}   = encode_base64($formed{'RS256.der'}, '');
+$formed{'RS256.lines'} = encode_base64($formed{'RS256.der'});
+$formed{'RS256.jwk'}   = $pair{RS256}->export_key_jwk('public');
+$formed{'RS256.jwks'}  = '{"keys": [' . $pair{RS256}->export_key_jwk('public') . "]}\n";
+$formed{'RS256.ssh'}   = 'ssh-rsa ' . encode_base64($formed{'RS256.der'}, '') . ' a@b';
+$formed{'RS256.ssh2'}  = "---- BEGIN SSH2 PUBLIC KEY ----\n$formed{'RS256.lines'}---- END SSH2 PUBLIC KEY ----\n";
+spew("$tmp/$_", $formed{$_}) for keys %formed;
 spew("$tmp/nonsense.pub", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n");
 
 my $any = 'AIGWJwtAudience any';
@@ -73,6 +88,8 @@ my @wrong = (
     [keyed("file:$tmp/empty"),                                          qr/it is empty/],
     [keyed("file:$tmp/absent"),                                         qr/No such file/],
     [keyed('env:AIGW_T_UNSET'),                                         qr/this variable is not set where httpd is started/],
+    (map { [keyed("file:$tmp/$_"), qr/AIGW0350: .*it is no secret but a key or a certificate, which others may know: write it in PEM/] } sort keys %formed),
+    [issuer($any, "AIGWJwtSign file:$tmp/RS256.der"),                   qr/AIGW0330: .*it is no secret but a key/],
     [keyed("file:$tmp/weak.pub"),                                       qr/an RSA key has at least 2048 bits/],
     [keyed("file:$tmp/odd.pub"),                                        qr/the curve of an EC key is P-256, P-384 or P-521/],
     [keyed("file:$tmp/nonsense.pub"),                                   qr/no public key, certificate or private key in PEM/],
@@ -95,7 +112,7 @@ my @wrong = (
     (map { ["AIGWTokenCache 5 $_\n", qr/AIGWTokenCache: after how long/] } '0', '2h', 'x'),
     ["<VirtualHost *:1>\nAIGWTokenCache 5\n</VirtualHost>\n",           qr/AIGWTokenCache cannot occur within/],
 );
-plan tests => @good + 3 * @wrong, need_module('mod_aigw', 'mod_aigw_auth');
+plan tests => @good + 3 * @wrong + 4, need_module('mod_aigw', 'mod_aigw_auth');
 
 my %env = (AIGW_T_JWT => $secret);
 for (@good) {
@@ -110,4 +127,14 @@ for (@wrong) {
     isnt $status, 0, "$name: fails";
     like $out, $said, "$name: says why";
     unlike $out, qr/sekrit/, "$name: shows no secret";
+}
+
+# whoever can read what tokens are signed or verified with makes tokens
+for (['ES256.key', 'AIGWJwtSign'], ['secret', 'AIGWJwtKey']) {
+    my ($file, $directive) = @$_;
+    for my $mode (0644, 0640) {
+        chmod $mode, "$tmp/$file";
+        my ($status, $out) = conf_check(issuer($any, "$directive file:$tmp/$file"), env => \%env);
+        is $status . ($out =~ m{AIGW0358: everybody on this machine may read or write \S+/\Q$file\E,} ? ' warned' : ''), $mode == 0644 ? '0 warned' : '0', sprintf '%s, a file of mode %o', $directive, $mode;
+    }
 }

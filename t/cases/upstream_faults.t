@@ -24,7 +24,7 @@ my @simple = grep { $_->[5] } @faults;
 my $plan = 0;
 for my $f (@faults) { $plan += defined $f->[2] ? AFTER : BEFORE; $plan += BEFORE if $f->[4] }
 $plan += 2 * (defined $_->[5]{tokens} ? AFTER : BEFORE) + 2 * BEFORE for @simple;
-plan tests => ($plan + 1) * @where + 2, need_module('mod_aigw', 'mod_aigw_stream');
+plan tests => ($plan + 4) * @where + 2, need_module('mod_aigw', 'mod_aigw_stream');
 
 expect_log(qr/AIGW018[0146]: /);
 
@@ -46,7 +46,7 @@ sub looks_right {
 sub is_logged {
     my ($name, $path, $tag, $status, $code) = @_;
     my $logged = access_wait($tag);
-    is "$logged->{status} $logged->{error}", "$status $code", "$name: the access log";
+    is "$logged->{status} @{[$logged->{error} // q(-)]}", "$status $code", "$name: the access log";
     is $logged->{mode}, $parks && $path !~ m{^/block} ? 'parked' : 'blocking', "$name: how it ran";
     return;
 }
@@ -141,6 +141,16 @@ for my $where (@where) {
             }
         }
     }
+}
+
+# Its finish_reason has been told when it breaks off: that is not its end, but an error event is.
+for my $where (@where) {
+    my ($c, $tag) = ask("$where/v1/chat/completions", { model => 'raw', scenario => 'half-done', stream => \1, messages => [{ role => 'user', content => 'hello' }] });
+    $c->head;
+    my @data = map { $_->{data} // () } $c->events;
+    like $data[-1], qr/^\{"error":.*"upstream_reset"/, "$where half an event behind the finish_reason: an error event";
+    ok $c->{r}->complete, "$where … and a whole body";
+    is access_wait($tag)->{error}, 'upstream_reset', "$where … and the access log";
 }
 
 for my $where (@where) { is join(', ', sort keys %{ $then{$where} }), THEN, "$where: what becomes of a connection behind an error event" }

@@ -20,6 +20,9 @@
 
 extern module AP_MODULE_DECLARE_DATA aigw_test_module;
 
+#define CHURNS     40000
+#define CHURN_LOOK 64
+
 typedef struct counts_t {
     volatile apr_uint32_t admitted, refused, settled, settled_error, settled_gone, settled_usage, deferred, detached_ended;
 } counts_t;
@@ -236,6 +239,62 @@ static int run_defer(request_rec *r)
     return OK;
 }
 
+static volatile apr_uint32_t churned, shared;
+static apr_pool_t *pchild;
+
+/* Takes memory and gives it back, as much as a request does; nobody else may write there meanwhile. */
+static void churn(apr_pool_t *p, char mark)
+{
+    apr_pool_t *sub;
+    char *got[8];
+    int i;
+
+    apr_pool_create(&sub, p);
+    for (i = 1; i < 8; i++) {
+        got[i] = apr_palloc(sub, (apr_size_t)i * 7000);
+        memset(got[i], mark, CHURN_LOOK);
+    }
+    for (i = 1; i < 8; i++) {
+        if (memchr(got[i], !mark, CHURN_LOOK)) {
+            apr_atomic_set32(&shared, 1);
+        }
+    }
+    apr_pool_destroy(sub);
+}
+
+static void churn_job(void *baton, apr_pool_t *p)
+{
+    int i;
+
+    for (i = 0; i < CHURNS; i++) {
+        churn(p, 1);
+    }
+    apr_atomic_set32(&churned, 1);
+}
+
+static void *APR_THREAD_FUNC churn_thread(apr_thread_t *thread, void *data)
+{
+    churn_job(NULL, pchild);
+    return NULL;
+}
+
+/* A thread and a request use memory at the same time: prefork's pools are not made for that. It is the background thread, or as mod_watchdog makes one. */
+static int run_churn(request_rec *r)
+{
+    apr_thread_t *thread;
+
+    apr_atomic_set32(&churned, 0);
+    if ((r->args ? ap_thread_create(&thread, NULL, churn_thread, NULL, pchild) : core->defer("test churn", churn_job, NULL)) !=
+        APR_SUCCESS) {
+        return HTTP_SERVICE_UNAVAILABLE;
+    }
+    while (!apr_atomic_read32(&churned)) {
+        churn(r->pool, 0);
+    }
+    ap_rputs(apr_atomic_read32(&shared) ? "shared\n" : "churned\n", r);
+    return OK;
+}
+
 /* Two threads and one number, without a lock: ThreadSanitizer must say so, or it looks at nothing (t/tools/stress.pl). */
 static int race_number;
 
@@ -281,6 +340,9 @@ static int handler(request_rec *r)
     if (!strcmp(r->handler, "aigw-test-defer")) {
         return run_defer(r);
     }
+    if (!strcmp(r->handler, "aigw-test-churn")) {
+        return run_churn(r);
+    }
     if (!strcmp(r->handler, "aigw-test-race")) {
         return run_race(r);
     }
@@ -306,8 +368,14 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     return OK;
 }
 
+static void child_init(apr_pool_t *p, server_rec *s)
+{
+    pchild = p;
+}
+
 static void register_hooks(apr_pool_t *p)
 {
+    ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_register_provider(p, AIGW_PROVIDER_GROUP, "test", AIGW_PROVIDER_VERSION, &provider);
     ap_hook_optional_fn_retrieve(get_core, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);

@@ -14,6 +14,7 @@ use Getopt::Long qw(GetOptions);
 use POSIX ();
 use Time::HiRes qw(sleep time);
 use AIGW::Client ();
+use AIGW::Memcheck ();
 use AIGW::Raw;
 use AIGW::Server ();
 use AIGW::Services qw(slurp spew);
@@ -370,14 +371,7 @@ sub reports {
             }
         }
     }
-    if ($o{tool} eq 'memcheck') {
-        for my $file (glob "$o{out}/reports/memcheck.*") {
-            my $text = (slurp($file) // '') =~ s/^==\d+== ?//gmr;
-            push @ours, grep { /^(?:Invalid|Conditional|Use of|Syscall param|Mismatched|Source and|Process terminating|[\d,() a-z]*bytes in [\d,]+ blocks are definitely lost)/
-                && /mod_aigw|aigw_|Process terminating/ } split /\n\s*\n/, $text;
-            $deliberate++ if $text =~ /ERROR SUMMARY/;
-        }
-    }
+    ($deliberate, @ours) = AIGW::Memcheck::reports("$o{out}/reports") if $o{tool} eq 'memcheck';
     return ($deliberate || 0, @ours);
 }
 

@@ -21,7 +21,7 @@ const CRASH = /exit signal|Sanitizer|runtime error:|assertion|AH00052|AH00046/i;
 export const UPSTREAM_KEY = 'sk-of-the-gateway';
 export const CLIENT_KEY = 'sk-of-the-client';
 
-const environment = (name) => process.env[name] ?? assert.fail(`${name} is not set: ./runtests --only node`);
+export const environment = (name) => process.env[name] ?? assert.fail(`${name} is not set: ./runtests --only node`);
 
 async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
@@ -33,7 +33,7 @@ async function freePort() {
 }
 
 // Root's httpd gives its children another name.
-function user() {
+export function user() {
   if (process.getuid() !== 0) return {};
   const names = readFileSync('/etc/passwd', 'utf8')
     .split('\n')
@@ -42,15 +42,27 @@ function user() {
   return { AIGW_USER: name, AIGW_GROUP: `#${gid}` };
 }
 
-class Httpd {
+// What the configurations need to know of this machine.
+export const defines = () => ({
+  AIGW_CONF: CONF,
+  AIGW_LIBEXEC: environment('AIGW_LIBEXEC'),
+  AIGW_MODULES: environment('AIGW_MODULES'),
+  AIGW_MPM: process.env.AIGW_MPM ?? 'event',
+  ...user(),
+});
+
+export class Httpd {
   #child;
   #said = '';
 
-  static async start(folder, conf, defines) {
+  // prepare gets the folder, which is ServerRoot, before httpd starts.
+  static async start(folder, conf, defines, prepare = () => {}) {
     for (let tries = 3; ; tries--) {
       const httpd = new Httpd();
       httpd.run = path.join(folder, `${path.basename(conf, '.conf')}-${tries}`);
       httpd.port = await freePort();
+      mkdirSync(httpd.run, { recursive: true });
+      await prepare(httpd.run);
       try {
         await httpd.#start(conf, { ...defines, AIGW_PORT: httpd.port, AIGW_RUN: httpd.run });
         return httpd;
@@ -63,7 +75,6 @@ class Httpd {
   }
 
   async #start(conf, defines) {
-    mkdirSync(this.run, { recursive: true });
     const args = Object.entries(defines).flatMap(([name, value]) => ['-C', `Define ${name} "${value}"`]);
     // A session of its own, so that all of it can be ended at once; should this program be killed with -9, the kernel ends httpd.
     this.#child = spawn(
@@ -84,7 +95,8 @@ class Httpd {
     process.once('exit', this.#kill);
     for (const end = Date.now() + START_LIMIT; ; await sleep(30)) {
       const answer = await fetch(`http://127.0.0.1:${this.port}/v1/models`, { signal: AbortSignal.timeout(2000) }).catch(() => null);
-      if (answer?.ok && (await answer.text()).includes('"list"')) return;
+      // 401: it wants a key
+      if (answer?.status === 401 || (answer?.ok && (await answer.text()).includes('"list"'))) return;
       if (this.#child.pid === undefined || this.#child.exitCode !== null || Date.now() > end) {
         throw new Error(`httpd does not answer with ${conf}:\n${this.#said}${this.log()}`);
       }
@@ -107,6 +119,12 @@ class Httpd {
     }
   }
 
+  crashes() {
+    return this.log()
+      .split('\n')
+      .filter((line) => CRASH.test(line));
+  }
+
   // true: in good order
   async stop() {
     if (this.#child?.pid === undefined) return false;
@@ -127,17 +145,10 @@ export class Stack {
     stack.#folder = mkdtempSync(path.join(tmpdir(), 'aigw-node-'));
     try {
       chmodSync(stack.#folder, 0o755); // www-data looks for its pid file's folder
-      const defines = {
-        AIGW_CONF: CONF,
-        AIGW_LIBEXEC: environment('AIGW_LIBEXEC'),
-        AIGW_MODULES: environment('AIGW_MODULES'),
-        AIGW_MPM: process.env.AIGW_MPM ?? 'event',
-        ...user(),
-      };
       stack.upstream = await RecordedUpstream.start();
-      stack.far = await Httpd.start(stack.#folder, 'upstream.conf', { ...defines, AIGW_THREADS: 25 });
+      stack.far = await Httpd.start(stack.#folder, 'upstream.conf', { ...defines(), AIGW_THREADS: 25 });
       stack.gateway = await Httpd.start(stack.#folder, 'gateway.conf', {
-        ...defines,
+        ...defines(),
         AIGW_THREADS: 64,
         AIGW_FAR_PORT: stack.far.port,
         AIGW_RECORDED_PORT: stack.upstream.port,
@@ -170,7 +181,7 @@ export class Stack {
 
   // Fails where an httpd had to be killed or one of its children crashed.
   async stop() {
-    const crashes = [this.gateway, this.far].flatMap((httpd) => httpd.log().split('\n')).filter((line) => CRASH.test(line));
+    const crashes = [this.gateway, this.far].flatMap((httpd) => httpd.crashes());
     const orderly = await this.#end();
     assert.deepEqual(crashes, [], 'crashes in the error log');
     assert.ok(orderly, 'an httpd did not stop on SIGTERM');

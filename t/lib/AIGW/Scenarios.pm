@@ -320,6 +320,17 @@ my $slow_down = error_json('upstream says slow down', 'requests', 'rate_limit_ex
         return $scenario{'garbage-json'}->($q) unless $q->{stream};
         return (sse_head($q), (map { chunk($_) } (events($q, 8))[0 .. arg($q, 0, 2) - 1]), LAST_CHUNK);
     },
+    # garbage-event:EVENTS before it
+    'garbage-event' => sub {
+        my ($q) = @_;
+        return $scenario{'garbage-json'}->($q) unless $q->{stream};
+        return (sse_head($q), (map { chunk($_) } (events($q, 8))[0 .. arg($q, 0, 2) - 1], sse('<p>It works!')), { stall => 1 });
+    },
+    # all but [DONE], and in its place a part of an event; the body ends as it should
+    'half-done' => sub {
+        my ($q) = @_;
+        return (sse_head($q), (map { chunk($_) } events($q, 5, done => 0), 'data: {"choices":[],'), LAST_CHUNK);
+    },
     garbage => sub { return ("\x15\x03\x01\x00\x02\x02\x46SSH-2.0-nothing here\r\n\r\n", { close => 'fin' }) },
     'garbage-json' => $plain->(200, 'application/json', '{"id":"chatcmpl-raw","choices":[{"index":0,"mess'),
     html => $plain->(200, 'text/html; charset=utf-8', "<!doctype html>\n<title>Welcome</title>\n<p>It works!\n"),
@@ -333,7 +344,9 @@ my $slow_down = error_json('upstream says slow down', 'requests', 'rate_limit_ex
     'status-line' => sub { return ('HTTP/1.1 200 ' . 'x' x 100_000, { stall => 1 }) },
     'short-chunk' => sub { my ($q) = @_; return bad_chunk($q, "100\r\ndata: {", { close => 'fin' }) },
     'big-header' => sub { my ($q) = @_; return with_fields($q, 'X-Big: ' . 'x' x 100_000) },
-    'many-headers' => sub { my ($q) = @_; return with_fields($q, map { "X-Number-$_: $_" } 1 .. 5000) },
+    # each of its lines, and their number, is as it may be: it is all of them that are too long; and the other way round
+    'big-head' => sub { my ($q) = @_; return with_fields($q, map { "X-$_: " . 'x' x 15_000 } 1 .. 6) },
+    'many-headers' => sub { my ($q) = @_; return with_fields($q, map { "X-$_: $_" } 1 .. 250) },
     # huge-event:MB
     'huge-event' => sub {
         my ($q) = @_;

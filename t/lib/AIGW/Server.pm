@@ -5,7 +5,8 @@ package AIGW::Server;
 #   $s->{port}; $s->signal('USR1'); $s->children; $s->wait_gone(@children); $s->stop; $s->log
 # Further: tls => 1 makes a second port, {tls_port}, with everything that the first has; env => { NAME => value } is httpd's environment,
 # limits => ['--nofile=90:90'] are options of prlimit(1) for it; wrap => ['valgrind', ...] comes before httpd, start => N are seconds that it may take.
-# vars => { t_logs, httpd, tls_dir }: outside of Apache::Test.
+# vars => { t_logs, httpd, tls_dir }: outside of Apache::Test. AIGW_WRAP in the environment is such a wrap of every one of these servers (scripts/valgrind.sh --cases),
+# and all that waits then has ten times the patience.
 #
 # What runs out: limit(nofile => N, $pid), descriptors($pid), leave_free(K, @pids) (so many descriptors), cpu($pid) (seconds).
 #
@@ -20,6 +21,7 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 use AIGW::Services qw(end_process free_port load_modules slurp spew who);
 
+use constant SLOW  => $ENV{AIGW_WRAP} ? 10 : 1;
 use constant START => 30;
 
 sub new {
@@ -36,8 +38,8 @@ sub new {
         . "LogFormat \"id=%{AIGW_REQUEST_ID}e status=%>s error=%{AIGW_ERROR}e aborted=%X\" t\nCustomLog $self->{dir}/access_log t\n";
     $self->{env} = $o{env} || {};
     $self->{limits} = $o{limits} || [];
-    $self->{wrap} = $o{wrap} || [];
-    $self->{patience} = $o{start} || START;
+    $self->{wrap} = $o{wrap} || [split ' ', $ENV{AIGW_WRAP} // ''];
+    $self->{patience} = $o{start} || START * SLOW;
     if ($o{tls}) {
         $self->{tls_port} = free_port();
         $self->{head} .= "Listen 127.0.0.1:$self->{tls_port}\n<VirtualHost 127.0.0.1:$self->{tls_port}>\nSSLEngine on\n"
@@ -99,7 +101,7 @@ sub wait_end {
 # Waits until this gives something, and returns it; dies when it does not.
 sub wait_for {
     my ($self, $what, $timeout, $look) = @_;
-    for (my $until = time + $timeout;; sleep 0.01) {
+    for (my $until = time + $timeout * SLOW;; sleep 0.01) {
         my $found = $look->();
         return $found if $found;
         die "$what: not within $timeout s\n" if time > $until;
@@ -141,6 +143,17 @@ sub settle {
         $connections == grep { @$_ > 9 && $_->[3] ne '0A' && $open{ $_->[9] } } @all;
     });
     return;
+}
+
+# Waits until no child has a connection of a client's any more.
+sub wait_closed {
+    my ($self) = @_;
+    my %port = map { sprintf('%04X', $_) => 1 } grep { $_ } @$self{qw(port tls_port)};
+    return $self->wait_for('no clients', 20, sub {
+        my @all = map { [split] } split /\n/, slurp('/proc/net/tcp') // '';
+        # the local address is the second column; one that is closed has no inode
+        !grep { @$_ > 9 && $_->[3] ne '0A' && $_->[9] && $_->[1] =~ /:(\w+)\z/ && $port{$1} } @all;
+    });
 }
 
 # From now on each of these processes can open this many more.
