@@ -8,7 +8,7 @@
 #define ENTRIES_MIN 1024
 #define ENTRIES_MAX 16777216
 
-static const char *const names[] = {"requests", "tokens", "input-tokens", "output-tokens", "concurrent"};
+static const char *const names[] = {"requests"};
 
 #define NAMES (sizeof names / sizeof *names)
 
@@ -65,6 +65,20 @@ int aigw_limit_conf_entries(const server_rec *main_server)
 
 /* ------------------------------------------------------------------ AIGWLimit */
 
+static int has_window(const aigw_limit_section_t *section, aigw_limit_what_e what, apr_interval_time_t window)
+{
+    int i;
+
+    for (i = 0; section->limits && i < section->limits->nelts; i++) {
+        const aigw_limit_t *limit = APR_ARRAY_IDX(section->limits, i, const aigw_limit_t *);
+
+        if (limit->what == what && limit->rate.window == window) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static aigw_limit_t *add_limit(apr_pool_t *p, aigw_limit_section_t *section, aigw_limit_what_e what)
 {
     aigw_limit_t *limit = apr_pcalloc(p, sizeof *limit);
@@ -76,18 +90,6 @@ static aigw_limit_t *add_limit(apr_pool_t *p, aigw_limit_section_t *section, aig
     limit->section = section;
     APR_ARRAY_PUSH(section->limits, const aigw_limit_t *) = limit;
     return limit;
-}
-
-static const char *add_concurrent(cmd_parms *cmd, aigw_limit_section_t *section, const char *arg)
-{
-    char *end;
-    apr_int64_t n = apr_strtoi64(arg, &end, 10);
-
-    if (*arg < '0' || *arg > '9' || *end || n < 1 || n > 1000000) {
-        return apr_psprintf(cmd->pool, "AIGWLimit concurrent: \"%s\" is no number from 1 to 1000000", arg);
-    }
-    add_limit(cmd->pool, section, AIGW_LIMIT_CONCURRENT)->rate.amount = n;
-    return NULL;
 }
 
 /* The settings behind the rates of a line. */
@@ -131,14 +133,19 @@ static const char *add_rates(cmd_parms *cmd, aigw_limit_section_t *section, aigw
         return strncmp(err, "AIGWLimit", 9) ? apr_pstrcat(cmd->pool, "AIGWLimit ", names[what], ": ", err, NULL) : err;
     }
     if (!rates->nelts) {
-        return apr_psprintf(cmd->pool, "AIGWLimit %s: how many in what time? Write for example AIGWLimit %s 60/minute 1000/hour", names[what],
-                            names[what]);
+        return apr_psprintf(cmd->pool, "AIGWLimit %s: how many in what time? Write for example AIGWLimit %s 60/minute 1000/hour",
+                            names[what], names[what]);
     }
     if (line.burst && line.algorithm != AIGW_RATE_TOKEN_BUCKET) {
         return "AIGWLimit: burst= is a token bucket's: write algorithm=token-bucket as well";
     }
     for (i = 0; i < rates->nelts; i++) {
-        aigw_limit_t *limit = add_limit(cmd->pool, section, what);
+        aigw_limit_t *limit;
+
+        if (has_window(section, what, APR_ARRAY_IDX(rates, i, aigw_rate_t).window)) {
+            return apr_psprintf(cmd->pool, "AIGWLimit %s: this section has a limit of that time already", names[what]);
+        }
+        limit = add_limit(cmd->pool, section, what);
 
         limit->rate = APR_ARRAY_IDX(rates, i, aigw_rate_t);
         limit->rate.algorithm = line.algorithm;
@@ -154,11 +161,10 @@ static const char *set_limit(cmd_parms *cmd, void *dir, const char *args)
 
     for (i = 0; i < NAMES; i++) {
         if (!strcmp(what, names[i])) {
-            return i == AIGW_LIMIT_CONCURRENT ? add_concurrent(cmd, dir, ap_getword_conf(cmd->pool, &args))
-                                              : add_rates(cmd, dir, (aigw_limit_what_e)i, args);
+            return add_rates(cmd, dir, (aigw_limit_what_e)i, args);
         }
     }
-    return apr_psprintf(cmd->pool, "AIGWLimit: \"%s\" is none of requests, tokens, input-tokens, output-tokens, concurrent", what);
+    return apr_psprintf(cmd->pool, "AIGWLimit: \"%s\" is not requests", what);
 }
 
 /* ------------------------------------------------------------------ whom, whether, how */
@@ -168,7 +174,7 @@ static const char *set_by(cmd_parms *cmd, void *dir, const char *arg)
     static const struct {
         const char *name;
         unsigned bit;
-    } kinds[] = {{"address", AIGW_LIMIT_BY_ADDRESS}, {"user", AIGW_LIMIT_BY_USER}, {"key", AIGW_LIMIT_BY_KEY}, {"model", AIGW_LIMIT_BY_MODEL}};
+    } kinds[] = {{"address", AIGW_LIMIT_BY_ADDRESS}, {"user", AIGW_LIMIT_BY_USER}, {"key", AIGW_LIMIT_BY_KEY}};
     aigw_limit_section_t *section = dir;
     apr_size_t i;
 
@@ -183,7 +189,7 @@ static const char *set_by(cmd_parms *cmd, void *dir, const char *arg)
         section->header = arg + 7;
         return NULL;
     }
-    return apr_psprintf(cmd->pool, "AIGWLimitBy: \"%s\" is none of address, user, key, model, header:NAME", arg);
+    return apr_psprintf(cmd->pool, "AIGWLimitBy: \"%s\" is none of address, user, key, header:NAME", arg);
 }
 
 static const char *set_mode(cmd_parms *cmd, void *dir, const char *arg)
@@ -201,7 +207,8 @@ static const char *add_exempt(cmd_parms *cmd, void *dir, const char *arg)
     ap_expr_info_t *expr = ap_expr_parse_cmd(cmd, arg, 0, &err, NULL);
 
     if (err) {
-        return apr_psprintf(cmd->pool, "AIGWLimitExempt: %s: write an expression such as \"-R '10.0.0.0/8'\" or \"%%{REMOTE_USER} == 'monitor'\"", err);
+        return apr_psprintf(
+            cmd->pool, "AIGWLimitExempt: %s: write an expression such as \"-R '10.0.0.0/8'\" or \"%%{REMOTE_USER} == 'monitor'\"", err);
     }
     if (!section->exempt) {
         section->exempt = apr_array_make(cmd->pool, 2, sizeof(ap_expr_info_t *));
@@ -228,8 +235,9 @@ static const char *set_entries(cmd_parms *cmd, void *dummy, const char *arg)
 }
 
 const command_rec aigw_limit_conf_commands[] = {
-    AP_INIT_RAW_ARGS("AIGWLimit", set_limit, NULL, RSRC_CONF | ACCESS_CONF, "requests, tokens, input-tokens or output-tokens and rates (60/minute), or concurrent N"),
-    AP_INIT_ITERATE("AIGWLimitBy", set_by, NULL, RSRC_CONF | ACCESS_CONF, "whom the limits of this section count: address, user, key, model, header:NAME"),
+    AP_INIT_RAW_ARGS("AIGWLimit", set_limit, NULL, RSRC_CONF | ACCESS_CONF, "requests and rates: 60/minute 1000/hour"),
+    AP_INIT_ITERATE("AIGWLimitBy", set_by, NULL, RSRC_CONF | ACCESS_CONF,
+                    "whom the limits of this section count: address, user, key, header:NAME"),
     AP_INIT_TAKE1("AIGWLimitMode", set_mode, NULL, RSRC_CONF | ACCESS_CONF, "enforce, or dry-run: count and log, refuse nothing"),
     AP_INIT_TAKE1("AIGWLimitExempt", add_exempt, NULL, RSRC_CONF | ACCESS_CONF, "an expression; who fits it is not limited"),
     AP_INIT_TAKE1("AIGWLimitEntries", set_entries, NULL, RSRC_CONF, "how many users, addresses and so on are counted at once"),

@@ -14,15 +14,15 @@ typedef struct aigw_limit_charge_t {
     unsigned char key[AIGW_LIMIT_KEY];
     apr_int64_t cost; /* 0: asked, not charged */
     /* what the store says */
-    apr_int64_t left;           /* after charging, 0..amount */
-    apr_interval_time_t wait;   /* microseconds until the cost would be there; 0: it was. A slot's: 0 */
-    apr_interval_time_t reset;  /* microseconds until all of it is there again */
-    apr_time_t charged_at;      /* by the store's clock, for giving back; 0: it was not charged */
+    apr_int64_t left;          /* after charging, 0..amount */
+    apr_interval_time_t wait;  /* microseconds until the cost would be there; 0: it was */
+    apr_interval_time_t reset; /* microseconds until all of it is there again */
+    apr_time_t charged_at;     /* by the store's clock, for giving back; 0: it was not charged */
 } aigw_limit_charge_t;
 
 typedef enum {
     AIGW_LIMIT_YES,
-    AIGW_LIMIT_NO,         /* a charge's wait says which; a slot that is not free has left < cost */
+    AIGW_LIMIT_NO,         /* refused says which */
     AIGW_LIMIT_UNAVAILABLE /* the store cannot be asked */
 } aigw_limit_answer_e;
 
@@ -33,7 +33,7 @@ aigw_limit_answer_e aigw_limit_store_decide(aigw_limit_charge_t *charges, int co
 void aigw_limit_store_adjust(const aigw_limit_charge_t *charge, apr_int64_t more);
 
 /* post_config: the memory. 0, or the reason was logged. */
-int aigw_limit_store_post_config(server_rec *main_server, apr_pool_t *pconf);
+int aigw_limit_store_post_config(server_rec *main_server);
 
 /* The key of a limit for somebody: a hash under the process's secret. */
 void aigw_limit_store_key(const aigw_limit_t *limit, const char *who, unsigned char key[AIGW_LIMIT_KEY]);
