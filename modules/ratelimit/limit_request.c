@@ -178,9 +178,7 @@ static int by_identity(request_rec *r)
 
 void aigw_limit_request_register(apr_pool_t *p)
 {
-    /* not access_checker, whose refusal "Satisfy Any" passes over. Behind the preflights of CORS, which cost nothing */
-    static const char *const after[] = {"mod_aigw_auth.c", NULL};
-
-    ap_hook_header_parser(by_address, after, NULL, APR_HOOK_MIDDLE);
+    /* not access_checker, whose refusal "Satisfy Any" passes over. Behind the preflights of CORS (LAST), which cost nothing */
+    ap_hook_header_parser(by_address, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_fixups(by_identity, NULL, NULL, APR_HOOK_MIDDLE);
 }

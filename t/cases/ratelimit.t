@@ -9,7 +9,7 @@ use Time::HiRes qw(sleep time);
 use AIGW::Client qw(get);
 use AIGW::Log;
 use AIGW::Server;
-use AIGW::Services qw(spew);
+use AIGW::Services qw(slurp spew);
 
 my $json = JSON::PP->new->canonical;
 my %key = map { $_ => "aigw_${_}_" . substr sha256_hex("secret of $_"), 0, 43 } qw(alice bob carol dave erin frank hammer);
@@ -71,7 +71,7 @@ sub ask { my ($path, $who, @fields) = @_; return get($path, port => $port, heade
 sub what { my ($r) = @_; my $e = $r->{status} >= 400 ? $r->json->{error} : undef; return $e ? join ' ', $r->{status}, $e->{type}, $e->{code} // 'null' : $r->{status} }
 my $refused = '429 rate_limit_error rate_limit_exceeded';
 
-plan tests => 17 + 13 + 4 + 9 + 5 + 5 + 9 + 6, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_ratelimit');
+plan tests => 17 + 13 + 4 + 9 + 5 + 5 + 9 + 8 + 6, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_ratelimit');
 
 # ------------------------------------------------------------------ a tier's limit, and what the client is told
 
@@ -129,12 +129,16 @@ $s->stop;
 
 # ------------------------------------------------------------------ without tiers: by a header, a bucket, a dry run, an exemption
 
+my ($libexec) = slurp("$ENV{AIGW_BUILD}/base.conf") =~ m{"([^"]+)/mod_authn_file\.so"};
 my $hammered = '<Location /hammer>
     SetHandler aigw-models
     AIGWLimit requests 100/hour
     AIGWLimitBy header:X-Team
 </Location>';
 my $plain = AIGW::Server->new(conf => <<"CONF");
+<IfModule !access_compat_module>
+    LoadModule access_compat_module "$libexec/mod_access_compat.so"
+</IfModule>
 AIGWErrors on
 <AIGWModel echo>
     AIGWUpstream echo
@@ -147,6 +151,25 @@ AIGWErrors on
 <Location /bucket>
     SetHandler aigw-models
     AIGWLimit requests 60/minute algorithm=token-bucket burst=2
+</Location>
+<Location /cors>
+    SetHandler aigw-models
+    AIGWCorsOrigin https://app.example
+    AIGWLimit requests 1/hour
+    AIGWLimitBy address
+</Location>
+<Location /satisfy>
+    SetHandler aigw-models
+    AIGWLimit requests 1/hour
+    AIGWLimitBy address header:X-Team
+    AuthType Basic
+    AuthName x
+    AuthBasicProvider file
+    AuthUserFile /dev/null
+    Require valid-user
+    Satisfy any
+    Order allow,deny
+    Allow from all
 </Location>
 <Location /dry>
     SetHandler aigw-models
@@ -193,6 +216,15 @@ is $r->header('Retry-After'), 1, '… for a second';
 my $again;
 for (my $until = time + 20; time < $until; sleep 0.1) { last if ($again = what(ask('/bucket'))) eq '200' }
 is $again, 200, '… and then one';
+
+my @preflight = (Origin => 'https://app.example', 'Access-Control-Request-Method' => 'GET');
+is AIGW::Client::once(OPTIONS => '/cors', port => $port, headers => [@preflight])->{status}, 204, "a preflight costs nothing: $_" for 1 .. 3;
+is what(ask('/cors', undef, Origin => 'https://app.example')), 200, '… the request behind it does';
+$r = ask('/cors', undef, Origin => 'https://app.example');
+is what($r), $refused, '… and its refusal';
+like $r->header('Access-Control-Expose-Headers'), qr/x-ratelimit-reset-requests/i, '… can be read by the page';
+is what(ask('/satisfy')), 200, 'Satisfy any: the first';
+is what(ask('/satisfy')), $refused, '… the second is refused all the same';
 
 is what(ask('/dry')), 200, "dry-run refuses nothing: $_" for 1 .. 3;
 is scalar(() = $plain->log =~ /AIGW0421: dry run: this would be refused by the limit of requests 1\/hour/g), 2, '… and says what it would refuse';
