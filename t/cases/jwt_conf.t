@@ -3,11 +3,12 @@ use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);
 use File::Temp ();
+use JSON::PP qw(encode_json);
 use MIME::Base64 qw(encode_base64);
 use AIGW::Conf qw(conf_check);
 use AIGW::Log;
 use AIGW::Services qw(spew);
-use AIGW::Token qw(key);
+use AIGW::Token qw(jwk key);
 
 my $tmp = File::Temp->newdir('jwt-conf-t-XXXXXX', DIR => Apache::Test::vars('t_logs'));
 my %pair = map { $_ => key($_) } qw(RS256 ES256 ES384);
@@ -38,8 +39,8 @@ my %formed = ('RS256.der' => $pair{RS256}->export_key_der('public_x509'), 'RS256
 }
 $formed{'RS256.b64'}   = encode_base64($formed{'RS256.der'}, '');
 $formed{'RS256.lines'} = encode_base64($formed{'RS256.der'});
-$formed{'RS256.jwk'}   = $pair{RS256}->export_key_jwk('public');
-$formed{'RS256.jwks'}  = '{"keys": [' . $pair{RS256}->export_key_jwk('public') . "]}\n";
+$formed{'RS256.jwk'}   = encode_json(jwk($pair{RS256}));
+$formed{'RS256.jwks'}  = '{"keys": [' . $formed{'RS256.jwk'} . "]}\n";
 $formed{'RS256.ssh'}   = 'ssh-rsa ' . encode_base64($formed{'RS256.der'}, '') . ' a@b';
 $formed{'RS256.ssh2'}  = "---- BEGIN SSH2 PUBLIC KEY ----\n$formed{'RS256.lines'}---- END SSH2 PUBLIC KEY ----\n";
 spew("$tmp/$_", $formed{$_}) for keys %formed;
