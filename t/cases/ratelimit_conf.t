@@ -28,7 +28,7 @@ my @wrong = (
     ['AIGWLimit requests 1/minute burst=5',               qr/AIGWLimit: burst= is a token bucket's: write algorithm=token-bucket as well/],
     (map { ["AIGWLimit requests 1/minute algorithm=token-bucket burst=$_", qr/AIGWLimit: "burst=\Q$_\E": write a number such as burst=20/] } qw(0 -1 x 5x)),
     ['AIGWLimit requests 1/minute algorithm=leaky',       qr/AIGWLimit: "algorithm=leaky" is none of algorithm=token-bucket/],
-    (map { ["AIGWLimitBy $_", qr/AIGWLimitBy: "\Q$_\E" is none of address, user, key, header:NAME/] } qw(User ip header: header:a(b header)),
+    (map { ["AIGWLimitBy $_", qr/AIGWLimitBy: "\Q$_\E" is none of address, user, key, header:NAME/] } 'User', 'ip', 'header:', 'header:a:b', 'header'),
     ['AIGWLimitMode off',                                 qr/AIGWLimitMode: "off" is neither enforce nor dry-run/],
     ['AIGWLimitExempt "%{"',                              qr/AIGWLimitExempt: .*: write an expression such as/],
     (map { ["AIGWLimitEntries $_", qr/AIGWLimitEntries: how many users, addresses and so on/] } qw(0 1023 16777217 x 5k)),
