@@ -141,7 +141,8 @@ static int limit(request_rec *r, int early)
     aigw_request_t *context;
     int rc;
 
-    if (!ap_is_initial_req(r)) {
+    /* where nothing of ours is, nothing of ours is to be seen: the context sets X-Request-ID */
+    if (!ap_is_initial_req(r) || (!around->limits && (early || !(r->user || (r->handler && !strncmp(r->handler, "aigw-", 5)))))) {
         return OK;
     }
     began = aigw_clock_now();
