@@ -22,7 +22,7 @@
 #include "aigw_source.h"
 #include "aigw_version.h"
 
-#define AIGW_CORE_VERSION 2
+#define AIGW_CORE_VERSION 3
 
 /* Background work: fn(baton, p) on the child's one background thread, with a pool of its own that is cleared after it. */
 typedef void (*aigw_defer_fn)(void *baton, apr_pool_t *p);
@@ -92,6 +92,15 @@ typedef struct aigw_core_t {
 
     /* 1 if the identity of this context may use the model, and its location gives it. Thread: the owner of the context. */
     int (*model_allowed)(const aigw_request_t *context, const aigw_model_t *model);
+
+    /* --- version 3: tiers; constant once the configuration is read; any thread --- */
+
+    /* The tier that counts for this identity: its own where <AIGWTier> of that name is known to s, else that of AIGWDefaultTier. NULL: none. */
+    const char *(*tier_name)(const server_rec *s, const aigw_identity_t *identity);
+
+    /* What stands inside <AIGWTier name>: a per-directory vector, from which each module gets its own by ap_get_module_config() (NULL where none of its directives is in there). NULL: there is no such
+     * tier. */
+    const ap_conf_vector_t *(*tier_conf)(const server_rec *s, const char *name);
 } aigw_core_t;
 
 APR_DECLARE_OPTIONAL_FN(const aigw_core_t *, aigw_core, (int version));

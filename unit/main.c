@@ -34,7 +34,11 @@ int main(void)
     srunner_add_suite(runner, suite_jwks());
     srunner_add_suite(runner, suite_jws());
     srunner_add_suite(runner, suite_jwt());
+    srunner_add_suite(runner, suite_bucket());
+    srunner_add_suite(runner, suite_window());
+    srunner_add_suite(runner, suite_limit_table());
     srunner_add_suite(runner, suite_names());
+    srunner_add_suite(runner, suite_rate());
     srunner_add_suite(runner, suite_decimal());
     srunner_add_suite(runner, suite_fields());
     srunner_add_suite(runner, suite_text());

@@ -1,5 +1,6 @@
 #include "conf.h"
 #include "model_conf.h"
+#include "tier.h"
 
 #include <http_core.h>
 #include <apr_lib.h>
@@ -66,6 +67,8 @@ void *aigw_conf_server_merge(apr_pool_t *p, void *basev, void *addv)
 
     conf->models = aigw_model_conf_merge(p, base->models, add->models);
     conf->default_model = add->default_model ? add->default_model : base->default_model;
+    conf->tiers = aigw_tier_merge(p, base->tiers, add->tiers);
+    conf->default_tier = add->default_tier ? add->default_tier : base->default_tier;
     AIGW_MERGE(conf, base, add, allow_unverified);
     AIGW_MERGE(conf, base, add, connect_timeout);
     AIGW_MERGE(conf, base, add, reactors);
@@ -238,6 +241,12 @@ static const char *set_defer_queue(cmd_parms *cmd, void *conf, const char *arg)
     return NULL;
 }
 
+static const char *set_default_tier(cmd_parms *cmd, void *dir, const char *arg)
+{
+    aigw_conf_server(cmd->server)->default_tier = arg;
+    return NULL;
+}
+
 static const char *set_default_model(cmd_parms *cmd, void *conf, const char *arg)
 {
     aigw_conf_server(cmd->server)->default_model = arg;
@@ -281,6 +290,8 @@ const command_rec aigw_conf_commands[] = {
     AP_INIT_TAKE1("AIGWReactors", set_reactors, NULL, RSRC_CONF, "auto, or how many event-loop threads a child has"),
     AP_INIT_TAKE1("AIGWDeferQueue", set_defer_queue, NULL, RSRC_CONF, "how many jobs may wait for a child's background thread"),
     AP_INIT_TAKE1("AIGWDefaultModel", set_default_model, NULL, RSRC_CONF, "the model of requests that name none"),
+    AP_INIT_RAW_ARGS("<AIGWTier", aigw_tier_section, NULL, RSRC_CONF, "what users of a tier have: directives as in <Location>"),
+    AP_INIT_TAKE1("AIGWDefaultTier", set_default_tier, NULL, RSRC_CONF, "the tier of those who have none, or one that is not configured"),
     AP_INIT_FLAG("AIGWAllowUnverifiedUpstream", set_allow_unverified, NULL, RSRC_CONF,
                  "on: https upstreams need not be verified (dangerous)"),
     AP_INIT_RAW_ARGS("<AIGWModel", aigw_model_conf_section, NULL, RSRC_CONF, "a model and the upstream that serves it"),

@@ -32,6 +32,8 @@ typedef struct aigw_dir_conf_t {
 typedef struct aigw_server_conf_t {
     apr_array_header_t *models;          /* aigw_model_t *, own ones first said; after the merge all that hold */
     const char *default_model;           /* AIGWDefaultModel or NULL */
+    apr_array_header_t *tiers;           /* <AIGWTier>; of tier.c. NULL: none */
+    const char *default_tier;            /* AIGWDefaultTier or NULL */
     int allow_unverified;                /* AIGWAllowUnverifiedUpstream */
     apr_interval_time_t connect_timeout; /* AIGWConnectTimeout, microseconds */
     int reactors;                        /* AIGWReactors; 0: auto. Of the main server only */

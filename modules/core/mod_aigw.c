@@ -14,6 +14,7 @@
 #include "model_conf.h"
 #include "park.h"
 #include "request.h"
+#include "tier.h"
 #include "transport.h"
 #include "../provider/providers.h"
 
@@ -40,6 +41,8 @@ static const aigw_core_t core = {
     .http_source = aigw_http_source,
     .defer = aigw_defer,
     .model_allowed = aigw_request_model_allowed,
+    .tier_name = aigw_tier_name,
+    .tier_conf = aigw_tier_conf,
 };
 
 static const aigw_core_t *aigw_core(int version)
@@ -50,7 +53,8 @@ static const aigw_core_t *aigw_core(int version)
 /* Here and not in post_config, because `apachectl configtest` runs this. Server configurations are merged, nothing is forked, the error log is still the terminal. */
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
-    if (aigw_model_conf_check(pconf, ptemp, s) != APR_SUCCESS || aigw_transport_check_config(pconf, ptemp, s) != APR_SUCCESS) {
+    if (aigw_model_conf_check(pconf, ptemp, s) != APR_SUCCESS || aigw_tier_check(s) != APR_SUCCESS ||
+        aigw_transport_check_config(pconf, ptemp, s) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return OK;

@@ -1,0 +1,47 @@
+/* mod_aigw_ratelimit: what its files share. */
+#ifndef AIGW_LIMIT_H
+#define AIGW_LIMIT_H
+
+#include <httpd.h>
+#include <http_config.h>
+#include <ap_expr.h>
+#include "aigw.h"
+#include "aigw_rate.h"
+
+extern module AP_MODULE_DECLARE_DATA aigw_ratelimit_module;
+
+/* The core's functions. Set before there are requests, never changes. */
+extern const aigw_core_t *aigw_limit_core;
+
+typedef enum { AIGW_LIMIT_REQUESTS } aigw_limit_what_e;
+
+/* Whom a limit counts: bits. Several together count each combination. */
+#define AIGW_LIMIT_BY_ADDRESS 0x01u
+#define AIGW_LIMIT_BY_USER    0x02u /* who is not known counts by address */
+#define AIGW_LIMIT_BY_KEY     0x04u /* the same */
+#define AIGW_LIMIT_BY_HEADER  0x08u
+
+typedef struct aigw_limit_section_t aigw_limit_section_t;
+
+/* One rate of an AIGWLimit line. Constant after the configuration is read. */
+typedef struct aigw_limit_t {
+    aigw_limit_what_e what;
+    aigw_rate_t rate;
+    const aigw_limit_section_t *section; /* where it stands */
+} aigw_limit_t;
+
+/* What stands in a section; the module's per-directory configuration. */
+struct aigw_limit_section_t {
+    const char *name;           /* the section's path, or the tier's name; "" for the server */
+    unsigned tier : 1;          /* it is a tier's */
+    apr_array_header_t *limits; /* const aigw_limit_t *: its own, and after merging those around it before them. NULL: none */
+    apr_array_header_t *exempt; /* ap_expr_info_t *, the same */
+    unsigned by;                /* AIGWLimitBy; 0: not said */
+    const char *header;         /* of BY_HEADER */
+    int dry_run;                /* AIGWLimitMode; -1: not said */
+};
+
+/* The name of what is limited, as clients and directives write it: "requests". */
+const char *aigw_limit_what_name(aigw_limit_what_e what);
+
+#endif

@@ -1,0 +1,244 @@
+#include "limit_conf.h"
+
+#include <http_core.h>
+#include <http_log.h>
+#include <apr_strings.h>
+
+#define ENTRIES     65536
+#define ENTRIES_MIN 1024
+#define ENTRIES_MAX 16777216
+
+static const char *const names[] = {"requests"};
+
+#define NAMES (sizeof names / sizeof *names)
+
+const char *aigw_limit_what_name(aigw_limit_what_e what)
+{
+    return names[what];
+}
+
+/* ------------------------------------------------------------------ create and merge */
+
+void *aigw_limit_conf_server_create(apr_pool_t *p, server_rec *s)
+{
+    return apr_pcalloc(p, sizeof(aigw_limit_server_t));
+}
+
+void *aigw_limit_conf_dir_create(apr_pool_t *p, char *dir)
+{
+    aigw_limit_section_t *section = apr_pcalloc(p, sizeof *section);
+
+    section->name = dir ? apr_pstrdup(p, dir) : "";
+    section->dry_run = -1;
+    return section;
+}
+
+static apr_array_header_t *append(apr_pool_t *p, apr_array_header_t *outer, apr_array_header_t *inner)
+{
+    return outer && inner ? apr_array_append(p, outer, inner) : inner ? inner : outer;
+}
+
+/* What is around holds as well: an inner section adds to it. */
+void *aigw_limit_conf_dir_merge(apr_pool_t *p, void *base, void *add)
+{
+    const aigw_limit_section_t *outer = base, *inner = add;
+    aigw_limit_section_t *section = apr_pmemdup(p, inner, sizeof *section);
+
+    section->limits = append(p, outer->limits, inner->limits);
+    section->exempt = append(p, outer->exempt, inner->exempt);
+    if (!inner->by) {
+        section->by = outer->by;
+        section->header = outer->header;
+    }
+    if (inner->dry_run < 0) {
+        section->dry_run = outer->dry_run;
+    }
+    return section;
+}
+
+int aigw_limit_conf_entries(const server_rec *main_server)
+{
+    const aigw_limit_server_t *conf = ap_get_module_config(main_server->module_config, &aigw_ratelimit_module);
+
+    return conf->entries ? conf->entries : ENTRIES;
+}
+
+/* ------------------------------------------------------------------ AIGWLimit */
+
+static int has_window(const aigw_limit_section_t *section, aigw_limit_what_e what, apr_interval_time_t window)
+{
+    int i;
+
+    for (i = 0; section->limits && i < section->limits->nelts; i++) {
+        const aigw_limit_t *limit = APR_ARRAY_IDX(section->limits, i, const aigw_limit_t *);
+
+        if (limit->what == what && limit->rate.window == window) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static aigw_limit_t *add_limit(apr_pool_t *p, aigw_limit_section_t *section, aigw_limit_what_e what)
+{
+    aigw_limit_t *limit = apr_pcalloc(p, sizeof *limit);
+
+    if (!section->limits) {
+        section->limits = apr_array_make(p, 4, sizeof(const aigw_limit_t *));
+    }
+    limit->what = what;
+    limit->section = section;
+    APR_ARRAY_PUSH(section->limits, const aigw_limit_t *) = limit;
+    return limit;
+}
+
+/* The settings behind the rates of a line. */
+typedef struct line_t {
+    aigw_rate_algorithm_e algorithm;
+    apr_int64_t burst; /* 0: the amount */
+} line_t;
+
+static const char *read_setting(cmd_parms *cmd, const char *word, line_t *line)
+{
+    char *end;
+
+    if (!strcmp(word, "algorithm=token-bucket")) {
+        line->algorithm = AIGW_RATE_TOKEN_BUCKET;
+        return NULL;
+    }
+    if (!strcmp(word, "algorithm=sliding-window")) {
+        line->algorithm = AIGW_RATE_SLIDING_WINDOW;
+        return NULL;
+    }
+    if (!strncmp(word, "burst=", 6)) {
+        line->burst = apr_strtoi64(word + 6, &end, 10);
+        return word[6] >= '0' && word[6] <= '9' && !*end && line->burst > 0 && line->burst <= AIGW_BUCKET_AMOUNT_MAX
+                   ? NULL
+                   : apr_psprintf(cmd->pool, "AIGWLimit: \"%s\": write a number such as burst=20", word);
+    }
+    return apr_psprintf(cmd->pool, "AIGWLimit: \"%s\" is none of algorithm=token-bucket, algorithm=sliding-window, burst=N", word);
+}
+
+static const char *add_rates(cmd_parms *cmd, aigw_limit_section_t *section, aigw_limit_what_e what, const char *args)
+{
+    apr_array_header_t *rates = apr_array_make(cmd->temp_pool, 2, sizeof(aigw_rate_t));
+    line_t line = {AIGW_RATE_SLIDING_WINDOW, 0};
+    const char *word, *err = NULL;
+    int i;
+
+    while (!err && *(word = ap_getword_conf(cmd->pool, &args))) {
+        err = ap_strchr_c(word, '=') ? read_setting(cmd, word, &line) : aigw_rate_parse(cmd->pool, word, apr_array_push(rates));
+    }
+    if (err) {
+        return strncmp(err, "AIGWLimit", 9) ? apr_pstrcat(cmd->pool, "AIGWLimit ", names[what], ": ", err, NULL) : err;
+    }
+    if (!rates->nelts) {
+        return apr_psprintf(cmd->pool, "AIGWLimit %s: how many in what time? Write for example AIGWLimit %s 60/minute 1000/hour",
+                            names[what], names[what]);
+    }
+    if (line.burst && line.algorithm != AIGW_RATE_TOKEN_BUCKET) {
+        return "AIGWLimit: burst= is a token bucket's: write algorithm=token-bucket as well";
+    }
+    for (i = 0; i < rates->nelts; i++) {
+        aigw_limit_t *limit;
+
+        if (has_window(section, what, APR_ARRAY_IDX(rates, i, aigw_rate_t).window)) {
+            return apr_psprintf(cmd->pool, "AIGWLimit %s: this section has a limit of that time already", names[what]);
+        }
+        limit = add_limit(cmd->pool, section, what);
+
+        limit->rate = APR_ARRAY_IDX(rates, i, aigw_rate_t);
+        limit->rate.algorithm = line.algorithm;
+        limit->rate.burst = line.burst ? line.burst : limit->rate.amount;
+    }
+    return NULL;
+}
+
+static const char *set_limit(cmd_parms *cmd, void *dir, const char *args)
+{
+    const char *what = ap_getword_conf(cmd->pool, &args);
+    apr_size_t i;
+
+    for (i = 0; i < NAMES; i++) {
+        if (!strcmp(what, names[i])) {
+            return add_rates(cmd, dir, (aigw_limit_what_e)i, args);
+        }
+    }
+    return apr_psprintf(cmd->pool, "AIGWLimit: \"%s\" is not requests", what);
+}
+
+/* ------------------------------------------------------------------ whom, whether, how */
+
+static const char *set_by(cmd_parms *cmd, void *dir, const char *arg)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } kinds[] = {{"address", AIGW_LIMIT_BY_ADDRESS}, {"user", AIGW_LIMIT_BY_USER}, {"key", AIGW_LIMIT_BY_KEY}};
+    aigw_limit_section_t *section = dir;
+    apr_size_t i;
+
+    for (i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (!strcmp(arg, kinds[i].name)) {
+            section->by |= kinds[i].bit;
+            return NULL;
+        }
+    }
+    if (!strncmp(arg, "header:", 7) && arg[7] && !*ap_scan_http_token(arg + 7)) {
+        section->by |= AIGW_LIMIT_BY_HEADER;
+        section->header = arg + 7;
+        return NULL;
+    }
+    return apr_psprintf(cmd->pool, "AIGWLimitBy: \"%s\" is none of address, user, key, header:NAME", arg);
+}
+
+static const char *set_mode(cmd_parms *cmd, void *dir, const char *arg)
+{
+    aigw_limit_section_t *section = dir;
+
+    section->dry_run = !strcmp(arg, "dry-run") ? 1 : !strcmp(arg, "enforce") ? 0 : -1;
+    return section->dry_run >= 0 ? NULL : apr_psprintf(cmd->pool, "AIGWLimitMode: \"%s\" is neither enforce nor dry-run", arg);
+}
+
+static const char *add_exempt(cmd_parms *cmd, void *dir, const char *arg)
+{
+    aigw_limit_section_t *section = dir;
+    const char *err = NULL;
+    ap_expr_info_t *expr = ap_expr_parse_cmd(cmd, arg, 0, &err, NULL);
+
+    if (err) {
+        return apr_psprintf(
+            cmd->pool, "AIGWLimitExempt: %s: write an expression such as \"-R '10.0.0.0/8'\" or \"%%{REMOTE_USER} == 'monitor'\"", err);
+    }
+    if (!section->exempt) {
+        section->exempt = apr_array_make(cmd->pool, 2, sizeof(ap_expr_info_t *));
+    }
+    APR_ARRAY_PUSH(section->exempt, ap_expr_info_t *) = expr;
+    return NULL;
+}
+
+static const char *set_entries(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    aigw_limit_server_t *conf = ap_get_module_config(cmd->server->module_config, &aigw_ratelimit_module);
+    const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    char *end;
+    apr_int64_t n = apr_strtoi64(arg, &end, 10);
+
+    if (err) {
+        return err;
+    }
+    if (*end || n < ENTRIES_MIN || n > ENTRIES_MAX) {
+        return "AIGWLimitEntries: how many users, addresses and so on are counted at once, 1024 to 16777216";
+    }
+    conf->entries = (int)n;
+    return NULL;
+}
+
+const command_rec aigw_limit_conf_commands[] = {
+    AP_INIT_RAW_ARGS("AIGWLimit", set_limit, NULL, RSRC_CONF | ACCESS_CONF, "requests and rates: 60/minute 1000/hour"),
+    AP_INIT_ITERATE("AIGWLimitBy", set_by, NULL, RSRC_CONF | ACCESS_CONF,
+                    "whom the limits of this section count: address, user, key, header:NAME"),
+    AP_INIT_TAKE1("AIGWLimitMode", set_mode, NULL, RSRC_CONF | ACCESS_CONF, "enforce, or dry-run: count and log, refuse nothing"),
+    AP_INIT_TAKE1("AIGWLimitExempt", add_exempt, NULL, RSRC_CONF | ACCESS_CONF, "an expression; who fits it is not limited"),
+    AP_INIT_TAKE1("AIGWLimitEntries", set_entries, NULL, RSRC_CONF, "how many users, addresses and so on are counted at once"),
+    {.name = NULL}};

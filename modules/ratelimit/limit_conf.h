@@ -1,0 +1,19 @@
+/* Configuration of mod_aigw_ratelimit: directives, merging. */
+#ifndef AIGW_LIMIT_CONF_H
+#define AIGW_LIMIT_CONF_H
+
+#include "limit.h"
+
+typedef struct aigw_limit_server_t {
+    int entries; /* AIGWLimitEntries; of the main server. 0: not said */
+} aigw_limit_server_t;
+
+void *aigw_limit_conf_dir_create(apr_pool_t *p, char *dir);
+void *aigw_limit_conf_dir_merge(apr_pool_t *p, void *base, void *add);
+void *aigw_limit_conf_server_create(apr_pool_t *p, server_rec *s);
+
+extern const command_rec aigw_limit_conf_commands[];
+
+int aigw_limit_conf_entries(const server_rec *main_server);
+
+#endif

@@ -1,0 +1,156 @@
+/* aigw_limit_table */
+#include "suites.h"
+#include "aigw_limit_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void *block;
+
+static aigw_limit_table_t *table_of(apr_uint32_t entries)
+{
+    block = malloc(aigw_limit_table_size(entries));
+    ck_assert_ptr_nonnull(block);
+    memset(block, 0x5a, aigw_limit_table_size(entries));
+    return aigw_limit_table_init(block, entries);
+}
+
+static void teardown(void)
+{
+    free(block);
+    block = NULL;
+}
+
+static const unsigned char *key(unsigned n)
+{
+    static unsigned char bytes[AIGW_LIMIT_KEY];
+    const unsigned hash = n * 2654435761u;
+
+    memset(bytes, 0, sizeof bytes);
+    memcpy(bytes, &hash, sizeof hash);
+    memcpy(bytes + 8, &n, sizeof n);
+    return bytes;
+}
+
+static void active(aigw_limit_table_t *table, unsigned n, apr_time_t now, apr_time_t until)
+{
+    aigw_limit_entry_t *entry = aigw_limit_table_get(table, key(n), now);
+
+    MUST(entry != NULL);
+    entry->idle_from = until;
+    entry->state.of.bucket.full_at = n;
+}
+
+static int has(aigw_limit_table_t *table, unsigned n)
+{
+    aigw_limit_entry_t *entry = aigw_limit_table_find(table, key(n));
+
+    MUST(!entry || entry->state.of.bucket.full_at == (apr_int64_t)n);
+    return entry != NULL;
+}
+
+static apr_uint32_t used(const aigw_limit_table_t *table)
+{
+    apr_uint32_t entries, n;
+    apr_uint64_t evicted;
+
+    aigw_limit_table_count(table, &entries, &n, &evicted);
+    return n;
+}
+
+START_TEST(one_entry_a_key)
+{
+    aigw_limit_table_t *table = table_of(10);
+
+    ck_assert_int_eq(has(table, 1), 0);
+    active(table, 1, 0, 100);
+    ck_assert_int_eq(has(table, 1), 1);
+    ck_assert_int_eq(has(table, 2), 0);
+    ck_assert_ptr_eq(aigw_limit_table_get(table, key(1), 0), aigw_limit_table_find(table, key(1)));
+    ck_assert_uint_eq(used(table), 1);
+}
+END_TEST
+
+START_TEST(the_idle_one_used_longest_ago_goes)
+{
+    aigw_limit_table_t *table = table_of(3);
+
+    active(table, 1, 0, 10);
+    active(table, 2, 0, 10);
+    active(table, 3, 0, 10);
+    ck_assert_int_eq(has(table, 1), 1); /* 2 is the oldest now */
+    active(table, 4, 10, 20);
+    ck_assert_int_eq(has(table, 2), 0);
+    ck_assert(has(table, 1) && has(table, 3) && has(table, 4));
+    ck_assert_uint_eq(used(table), 3);
+}
+END_TEST
+
+START_TEST(an_active_one_never_goes)
+{
+    aigw_limit_table_t *table = table_of(3);
+
+    active(table, 1, 0, 100);
+    active(table, 2, 0, 100);
+    active(table, 3, 0, 10);
+    ck_assert_ptr_null(aigw_limit_table_get(table, key(4), 9));
+    active(table, 4, 10, 100);
+    ck_assert(has(table, 1) && has(table, 2) && has(table, 4) && !has(table, 3));
+    ck_assert_ptr_null(aigw_limit_table_get(table, key(5), 99));
+    aigw_limit_table_find(table, key(1))->held = 1;
+    ck_assert_ptr_nonnull(aigw_limit_table_get(table, key(5), 100));
+    ck_assert_ptr_nonnull(aigw_limit_table_get(table, key(6), 100));
+    aigw_limit_table_find(table, key(5))->idle_from = aigw_limit_table_find(table, key(6))->idle_from = 500;
+    ck_assert_ptr_null(aigw_limit_table_get(table, key(7), 100)); /* 1 holds a slot */
+    ck_assert_int_eq(has(table, 1), 1);
+}
+END_TEST
+
+/* Against a plain list, with what a crash may leave behind now and then. */
+START_TEST(many_of_them)
+{
+    enum { N = 500, KEYS = 2000 };
+    aigw_limit_table_t *table = table_of(N);
+    apr_time_t until[KEYS] = {0}, now = 1;
+    unsigned seed = 3, i, refused = 0;
+
+    for (i = 0; i < 200000; i++, now++) {
+        unsigned n;
+        aigw_limit_entry_t *entry;
+
+        seed = seed * 1103515245u + 12345u;
+        n = (seed >> 8) % KEYS;
+        entry = aigw_limit_table_get(table, key(n), now);
+        if (until[n] > now) {
+            MUST(entry && entry->state.of.bucket.full_at == (apr_int64_t)n); /* it was active: it is still there */
+        }
+        refused += !entry;
+        if (entry) {
+            entry->state.of.bucket.full_at = n;
+            entry->idle_from = until[n] = now + (seed >> 18) % 3000;
+        }
+        if (i % 10007 == 0) {
+            memset((char *)block + 8, 0xff, 16); /* the lists' ends and the count */
+            aigw_limit_table_repair(table);
+        }
+        MUST(used(table) <= N);
+    }
+    ck_assert_uint_eq(used(table), N);
+    ck_assert_uint_gt(refused, 0);
+    ck_assert_uint_lt(refused, 100000);
+}
+END_TEST
+
+Suite *suite_limit_table(void)
+{
+    Suite *suite = suite_create("limit_table");
+    TCase *tc = tcase_create("limit_table");
+
+    tcase_add_checked_fixture(tc, NULL, teardown);
+    tcase_add_test(tc, one_entry_a_key);
+    tcase_add_test(tc, the_idle_one_used_longest_ago_goes);
+    tcase_add_test(tc, an_active_one_never_goes);
+    tcase_add_test(tc, many_of_them);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
