@@ -17,6 +17,7 @@
 #include "aigw_http.h"
 #include "aigw_model.h"
 #include "aigw_provider.h"
+#include "aigw_redis.h"
 #include "aigw_request.h"
 #include "aigw_sink.h"
 #include "aigw_source.h"
@@ -101,6 +102,10 @@ typedef struct aigw_core_t {
     /* What stands inside <AIGWTier name>: a per-directory vector, from which each module gets its own by ap_get_module_config() (NULL where none of its directives is in there). NULL: there is no such
      * tier. */
     const ap_conf_vector_t *(*tier_conf)(const server_rec *s, const char *name);
+
+    /* What AIGWRedis says, for the whole server; NULL: it is not there. Known from post_config on (of APR_HOOK_MIDDLE and later). */
+    aigw_redis_t *(*redis)(void);
+    const aigw_redis_vt *redis_vt;
 } aigw_core_t;
 
 APR_DECLARE_OPTIONAL_FN(const aigw_core_t *, aigw_core, (int version));

@@ -93,6 +93,8 @@ struct aigw_call_t {
     unsigned client_gone : 1;             /* the client left before the answer was complete */
     unsigned admitted : 1;                /* call_admit said yes */
 
+    ap_conf_vector_t *config; /* for modules that take part: ap_get_module_config(call->config, &x_module), as of r->request_config */
+
     aigw_source_t *source;        /* set by the provider's open() */
     aigw_sink_t *sink;            /* given by the maker */
     struct aigw_engine_t *engine; /* the core's own */

@@ -21,6 +21,7 @@ static aigw_call_t *make(apr_pool_t *pool, server_rec *s, ap_conf_vector_t *per_
     call->pool = pool;
     call->server = s;
     call->per_dir = per_dir;
+    call->config = ap_create_request_config(pool);
     call->model = model;
     call->max_tokens = -1;
     call->temperature = NAN;

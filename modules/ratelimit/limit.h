@@ -13,20 +13,27 @@ extern module AP_MODULE_DECLARE_DATA aigw_ratelimit_module;
 /* The core's functions. Set before there are requests, never changes. */
 extern const aigw_core_t *aigw_limit_core;
 
-typedef enum { AIGW_LIMIT_REQUESTS } aigw_limit_what_e;
+typedef enum {
+    AIGW_LIMIT_REQUESTS,
+    AIGW_LIMIT_TOKENS, /* of the question and of the answer */
+    AIGW_LIMIT_INPUT_TOKENS,
+    AIGW_LIMIT_OUTPUT_TOKENS,
+    AIGW_LIMIT_CONCURRENT /* calls at the same time: slots */
+} aigw_limit_what_e;
 
 /* Whom a limit counts: bits. Several together count each combination. */
 #define AIGW_LIMIT_BY_ADDRESS 0x01u
 #define AIGW_LIMIT_BY_USER    0x02u /* who is not known counts by address */
 #define AIGW_LIMIT_BY_KEY     0x04u /* the same */
 #define AIGW_LIMIT_BY_HEADER  0x08u
+#define AIGW_LIMIT_BY_MODEL   0x10u /* known in call_admit only: whatever counts by it is asked there */
 
 typedef struct aigw_limit_section_t aigw_limit_section_t;
 
-/* One rate of an AIGWLimit line. Constant after the configuration is read. */
+/* One rate of an AIGWLimit line, or its "concurrent N". Constant after the configuration is read. */
 typedef struct aigw_limit_t {
     aigw_limit_what_e what;
-    aigw_rate_t rate;
+    aigw_rate_t rate;                    /* of CONCURRENT only amount is set: 1..10^6, the rest is 0 */
     const aigw_limit_section_t *section; /* where it stands */
 } aigw_limit_t;
 

@@ -8,9 +8,9 @@
 #define ENTRIES_MIN 1024
 #define ENTRIES_MAX 16777216
 
-static const char *const names[] = {"requests"};
+static const char *const names[] = {"requests", "tokens", "input-tokens", "output-tokens", "concurrent"};
 
-#define NAMES (sizeof names / sizeof *names)
+#define NAMES 1 /* the rest is to come */
 
 const char *aigw_limit_what_name(aigw_limit_what_e what)
 {

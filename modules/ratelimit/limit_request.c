@@ -42,7 +42,7 @@ static void add(apr_array_header_t *charges, request_rec *r, const aigw_limit_t 
     memset(charge, 0, sizeof *charge);
     charge->limit = limit;
     charge->cost = 1;
-    aigw_limit_store_key(limit, aigw_limit_who(limit, around, r, identity, r->pool), charge->key);
+    aigw_limit_key(limit, aigw_limit_who(limit, around, r, identity, r->pool), charge->key);
 }
 
 static void gather(apr_array_header_t *charges, request_rec *r, const aigw_limit_section_t *around, const aigw_identity_t *identity,
@@ -86,17 +86,6 @@ static int is_exempt(request_rec *r, const aigw_limit_section_t *section)
 
 /* ------------------------------------------------------------------ one point */
 
-static void give_back(const charged_t *charged, int count)
-{
-    int i;
-
-    for (i = 0; i < count; i++) {
-        const aigw_limit_charge_t *charge = &APR_ARRAY_IDX(charged->charges, i, aigw_limit_charge_t);
-
-        aigw_limit_store_adjust(charge, -charge->cost);
-    }
-}
-
 static int refuse(request_rec *r, const aigw_limit_charge_t *refused)
 {
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0420: refused: the limit of %s %s", aigw_limit_what_name(refused->limit->what),
@@ -108,10 +97,9 @@ static int refuse(request_rec *r, const aigw_limit_charge_t *refused)
 static int decide(request_rec *r, const aigw_limit_section_t *section, charged_t *charged, apr_array_header_t *asked)
 {
     aigw_limit_charge_t *charges = (aigw_limit_charge_t *)asked->elts;
-    const int before = charged->charges->nelts;
     int refused;
 
-    switch (aigw_limit_store_decide(charges, asked->nelts, &refused)) {
+    switch (aigw_limit_store_decide(charges, asked->nelts, 0, &refused)) {
     case AIGW_LIMIT_YES:
         apr_array_cat(charged->charges, asked);
         aigw_limit_headers_set(r, (const aigw_limit_charge_t *)charged->charges->elts, charged->charges->nelts);
@@ -122,7 +110,7 @@ static int decide(request_rec *r, const aigw_limit_section_t *section, charged_t
                           aigw_limit_what_name(charges[refused].limit->what), aigw_rate_format(r->pool, &charges[refused].limit->rate));
             return OK;
         }
-        give_back(charged, before);
+        aigw_limit_store_refund((aigw_limit_charge_t *)charged->charges->elts, charged->charges->nelts);
         aigw_limit_headers_set(r, charges, asked->nelts);
         return refuse(r, &charges[refused]);
     default:

@@ -35,6 +35,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     int threaded = 0;
 
     aigw_signals_child_init(ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) != APR_SUCCESS || threaded == AP_MPMQ_NOT_SUPPORTED);
+    aigw_limit_store_child_init(pchild, s);
 }
 
 static void register_hooks(apr_pool_t *p)
