@@ -1,6 +1,7 @@
 #include "sql_sqlite.h"
 
 #include <apr_strings.h>
+#include <apr_tables.h>
 #include <string.h>
 
 typedef struct sqlite_t {

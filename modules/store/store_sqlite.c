@@ -1,0 +1,192 @@
+/* The store in one SQLite file: the embedded default. Each child has one writer thread (sqlite_writer.h) and one connection to read; readers and the writers of other children do not hold each other up
+ * (write-ahead log). */
+#include "stores.h"
+#include "store_sql.h"
+#include "sql_schema.h"
+#include "sql_sqlite.h"
+#include "sqlite_writer.h"
+#include "aigw_own_pool.h"
+#include "aigw_signals.h"
+
+#include <http_config.h>
+#include <http_log.h>
+#include <unixd.h>
+#include <apr_file_io.h>
+#include <apr_strings.h>
+#include <apr_thread_mutex.h>
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <errno.h>
+#include <grp.h>
+#include <unistd.h>
+
+APLOG_USE_MODULE(aigw);
+
+#define PATIENCE apr_time_from_sec(2)
+
+typedef struct sqlite_store_t {
+    aigw_store_t head;
+    aigw_sqlite_options_t options;
+    aigw_sqlite_writer_t *writer;
+    /* to read */
+    apr_thread_mutex_t *mutex;
+    apr_pool_t *pool, *connection;
+    aigw_sql_t *sql; /* NULL: it is not open */
+} sqlite_store_t;
+
+/* ------------------------------------------------------------------ configuration */
+
+static const char *path_of(apr_pool_t *p, const char *args)
+{
+    return ap_server_root_relative(p, args);
+}
+
+static const char *check(apr_pool_t *p, const char *args)
+{
+    return *args && path_of(p, args) ? NULL : "sqlite: the path of a file is missing: write AIGWStore sqlite:/var/lib/aigw/aigw.db";
+}
+
+/* ------------------------------------------------------------------ before there are children */
+
+/* As the user that the children will be, so that what it makes is theirs, and so that a link that somebody put there leads no further than that user may go. Returns an exit status. */
+static int prepare_as_user(apr_pool_t *p, server_rec *s, const char *path)
+{
+    const char *why = NULL;
+    aigw_sql_t *sql;
+    apr_status_t rv;
+    int found = 0;
+
+    umask(077);
+    if (!(sql = aigw_sql_sqlite_open(p, path, 1, PATIENCE, &why))) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                     "AIGW0503: AIGWStore: %s cannot be opened: %s: its folder must belong to the user that httpd's children run as", path,
+                     why);
+        return 1;
+    }
+    rv = sql->vt->script(sql, p, "BEGIN IMMEDIATE");
+    if (rv == APR_SUCCESS) {
+        rv = aigw_sql_schema_update(sql, p, &found);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = sql->vt->script(sql, p, "COMMIT");
+    }
+    if (rv == APR_INCOMPLETE) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                     "AIGW0504: AIGWStore: %s was made by a newer mod_aigw (version %d of its tables, this one knows %d): install that "
+                     "one, or name another file",
+                     path, found, aigw_sql_schema_version());
+    }
+    else if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "AIGW0505: AIGWStore: %s cannot be brought up to date: %s", path,
+                     aigw_sql_sqlite_error(sql));
+    }
+    return rv != APR_SUCCESS;
+}
+
+static int become_user(void)
+{
+    return geteuid() != 0 || (!setgroups(0, NULL) && !setgid(ap_unixd_config.group_id) && !setuid(ap_unixd_config.user_id));
+}
+
+/* The folder, if that is all that is missing: as the one who starts httpd, in a folder of his. */
+static void make_folder(apr_pool_t *p, const char *path)
+{
+    const char *slash = ap_strrchr_c(path, '/');
+    const char *folder = slash && slash > path ? apr_pstrmemdup(p, path, (apr_size_t)(slash - path)) : NULL;
+
+    if (folder && !mkdir(folder, 0700) && geteuid() == 0 && lchown(folder, ap_unixd_config.user_id, ap_unixd_config.group_id) < 0) {
+        rmdir(folder);
+    }
+}
+
+static apr_status_t prepare(apr_pool_t *p, server_rec *s, const char *args, const char *password)
+{
+    const char *path = path_of(p, args);
+    int status = 1;
+    pid_t pid;
+
+    make_folder(p, path);
+    if ((pid = fork()) == 0) {
+        _exit(become_user() ? prepare_as_user(p, s, path) : 1);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? APR_SUCCESS : APR_EGENERAL;
+}
+
+/* ------------------------------------------------------------------ in the child */
+
+/* The mutex is held. */
+static apr_status_t read_now(sqlite_store_t *self, apr_pool_t *p, aigw_sql_work_fn fn, void *baton)
+{
+    const char *why;
+    apr_status_t rv;
+
+    if (!self->sql) {
+        if (apr_pool_create(&self->connection, self->pool) != APR_SUCCESS) {
+            return APR_EAGAIN;
+        }
+        self->sql = aigw_sql_sqlite_open(self->connection, self->options.path, 0, self->options.patience, &why);
+    }
+    rv = self->sql ? self->sql->vt->script(self->sql, p, "BEGIN") : APR_EAGAIN;
+    if (rv == APR_SUCCESS) {
+        rv = fn(self->sql, p, baton);
+        if (self->sql->vt->script(self->sql, p, "COMMIT") != APR_SUCCESS && rv == APR_SUCCESS) {
+            rv = APR_EAGAIN;
+        }
+    }
+    if (rv == APR_EGENERAL) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, self->options.server, "AIGW0502: the store: SQLite refuses a statement: %s",
+                     aigw_sql_sqlite_error(self->sql));
+    }
+    if (rv == APR_EAGAIN || rv == APR_EGENERAL) {
+        self->sql = NULL;
+        apr_pool_destroy(self->connection);
+    }
+    return rv;
+}
+
+static apr_status_t do_read(aigw_store_t *store, apr_pool_t *p, aigw_sql_work_fn fn, void *baton)
+{
+    sqlite_store_t *self = (sqlite_store_t *)store;
+    sigset_t before;
+    apr_status_t rv;
+
+    aigw_signals_hold(&before);
+    apr_thread_mutex_lock(self->mutex);
+    rv = read_now(self, p, fn, baton);
+    apr_thread_mutex_unlock(self->mutex);
+    aigw_signals_release(&before);
+    return rv;
+}
+
+static apr_status_t do_write(aigw_store_t *store, apr_pool_t *p, aigw_sql_work_fn fn, void *baton)
+{
+    return aigw_sqlite_writer_do(((sqlite_store_t *)store)->writer, p, fn, baton);
+}
+
+static aigw_store_t *open_store(apr_pool_t *p, server_rec *s, const char *args, const char *password)
+{
+    static const aigw_store_sql_vt vt = {do_read, do_write};
+    apr_pool_t *pool = aigw_own_pool(p);
+    sqlite_store_t *self = pool ? apr_pcalloc(pool, sizeof *self) : NULL;
+
+    if (self && apr_thread_mutex_create(&self->mutex, APR_THREAD_MUTEX_DEFAULT, pool) == APR_SUCCESS) {
+        self->head.sql = &vt;
+        self->pool = pool;
+        self->options.path = path_of(pool, args);
+        self->options.sync_full = 1;
+        self->options.patience = PATIENCE;
+        self->options.server = s;
+        self->writer = aigw_sqlite_writer_make(p, &self->options);
+    }
+    if (!self || !self->writer) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
+                     "AIGW0506: no thread or no memory for the store in this child: it refuses what needs it");
+        return NULL;
+    }
+    return &self->head;
+}
+
+const aigw_store_vt aigw_store_sqlite = {.name = "sqlite", .check = check, .prepare = prepare, .open = open_store, AIGW_STORE_SQL_MEMBERS};
