@@ -1,0 +1,193 @@
+/* The store in PostgreSQL: for several machines, or where there is one anyway. */
+#include "stores.h"
+#include "pgsql_pool.h"
+#include "sql_pgsql.h"
+#include "sql_schema.h"
+#include "store_sql.h"
+#include "aigw_own_pool.h"
+
+#include <http_log.h>
+#include <apr_atomic.h>
+#include <apr_strings.h>
+
+APLOG_USE_MODULE(aigw);
+
+#define TIMEOUT     apr_time_from_sec(3)
+#define CONNECTIONS 8
+#define COLLISIONS  5                                                   /* tries */
+#define LOCK        "SELECT pg_advisory_xact_lock(4702111234474983745)" /* of ours: one process at a time makes the tables */
+
+typedef struct pgsql_store_t {
+    aigw_store_t head;
+    server_rec *server;
+    aigw_pgsql_pool_t *pool;
+    volatile apr_uint32_t complained, ready; /* ready: the tables have been looked at */
+} pgsql_store_t;
+
+/* ------------------------------------------------------------------ configuration */
+
+static const char *check(apr_pool_t *p, const char *args)
+{
+    const char *fault = *args ? aigw_sql_pgsql_fault(p, args) : "it is empty";
+
+    return fault ? apr_pstrcat(p, "pgsql: ", fault,
+                               " (as in AIGWStore \"pgsql:host=db.example.com dbname=aigw user=aigw\" password=env:AIGW_DB_PASSWORD)", NULL)
+                 : NULL;
+}
+
+/* ------------------------------------------------------------------ transactions */
+
+static apr_status_t transaction(aigw_sql_t *sql, apr_pool_t *p, const char *begin, aigw_sql_work_fn fn, void *baton)
+{
+    apr_status_t rv = sql->vt->script(sql, p, begin), undone;
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = fn(sql, p, baton);
+    if (rv == APR_SUCCESS) {
+        return sql->vt->script(sql, p, "COMMIT");
+    }
+    undone = aigw_sql_pgsql_collided(sql);
+    sql->vt->script(sql, p, "ROLLBACK");
+    return undone ? APR_EINTR : rv;
+}
+
+static apr_status_t make_tables(aigw_sql_t *sql, apr_pool_t *p, void *baton)
+{
+    apr_status_t rv = sql->vt->script(sql, p, LOCK);
+
+    return rv == APR_SUCCESS ? aigw_sql_schema_update(sql, p, baton) : rv;
+}
+
+/* A server that was away when httpd started may be empty. */
+static apr_status_t look_at_tables(pgsql_store_t *self, aigw_sql_t *sql, apr_pool_t *p)
+{
+    int found = 0;
+    apr_status_t rv;
+
+    if (apr_atomic_read32(&self->ready)) {
+        return APR_SUCCESS;
+    }
+    rv = transaction(sql, p, "BEGIN", make_tables, &found);
+    if (rv == APR_SUCCESS) {
+        apr_atomic_set32(&self->ready, 1);
+    }
+    else if (rv == APR_INCOMPLETE) {
+        ap_log_error(
+            APLOG_MARK, APLOG_CRIT, 0, self->server,
+            "AIGW0504: AIGWStore: the tables in PostgreSQL were made by a newer mod_aigw (version %d, this one knows %d): install that one",
+            found, aigw_sql_schema_version());
+        rv = APR_EAGAIN;
+    }
+    return rv;
+}
+
+/* Once for as long as it lasts. */
+static void complain(pgsql_store_t *self, const char *why)
+{
+    if (!apr_atomic_xchg32(&self->complained, 1)) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, self->server,
+                     "AIGW0507: the store: PostgreSQL cannot be asked: %s: what needs it is refused until it can", why);
+    }
+}
+
+static apr_status_t try_once(pgsql_store_t *self, apr_pool_t *p, const char *begin, aigw_sql_work_fn fn, void *baton)
+{
+    const char *why = "";
+    aigw_sql_t *sql = aigw_pgsql_pool_take(self->pool, p, &why);
+    apr_status_t rv;
+
+    if (!sql) {
+        complain(self, why);
+        return APR_EAGAIN;
+    }
+    rv = look_at_tables(self, sql, p);
+    if (rv == APR_SUCCESS) {
+        rv = transaction(sql, p, begin, fn, baton);
+    }
+    if (rv == APR_EAGAIN) {
+        complain(self, aigw_sql_pgsql_error(p, sql));
+    }
+    else if (rv == APR_EGENERAL) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, self->server, "AIGW0502: the store: PostgreSQL refuses a statement: %s",
+                     aigw_sql_pgsql_error(p, sql));
+    }
+    else {
+        apr_atomic_set32(&self->complained, 0);
+    }
+    aigw_pgsql_pool_give(self->pool, sql);
+    return rv;
+}
+
+static apr_status_t try_often(aigw_store_t *store, apr_pool_t *p, const char *begin, aigw_sql_work_fn fn, void *baton)
+{
+    apr_status_t rv = APR_EINTR;
+    int i;
+
+    for (i = 0; rv == APR_EINTR && i < COLLISIONS; i++) {
+        rv = try_once((pgsql_store_t *)store, p, begin, fn, baton);
+    }
+    return rv == APR_EINTR ? APR_EAGAIN : rv;
+}
+
+static apr_status_t do_read(aigw_store_t *store, apr_pool_t *p, aigw_sql_work_fn fn, void *baton)
+{
+    return try_often(store, p, "BEGIN READ ONLY", fn, baton);
+}
+
+static apr_status_t do_write(aigw_store_t *store, apr_pool_t *p, aigw_sql_work_fn fn, void *baton)
+{
+    return try_often(store, p, "BEGIN", fn, baton);
+}
+
+/* ------------------------------------------------------------------ start */
+
+static apr_status_t prepare(apr_pool_t *p, server_rec *s, const char *args, const char *password)
+{
+    const char *why = "";
+    aigw_sql_t *sql = aigw_sql_pgsql_open(p, args, password, TIMEOUT, &why);
+    apr_status_t rv;
+    int found = 0;
+
+    if (!sql) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "AIGW0508: the store: PostgreSQL cannot be asked now: %s: httpd starts, and asks again when it is needed", why);
+        return APR_SUCCESS;
+    }
+    rv = transaction(sql, p, "BEGIN", make_tables, &found);
+    if (rv == APR_INCOMPLETE) {
+        ap_log_error(
+            APLOG_MARK, APLOG_EMERG, 0, s,
+            "AIGW0504: AIGWStore: the tables in PostgreSQL were made by a newer mod_aigw (version %d, this one knows %d): install that one",
+            found, aigw_sql_schema_version());
+    }
+    else if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                     "AIGW0505: AIGWStore: the tables in PostgreSQL cannot be made: %s: may this user create tables?",
+                     aigw_sql_pgsql_error(p, sql));
+    }
+    return rv;
+}
+
+static aigw_store_t *open_store(apr_pool_t *p, server_rec *s, const char *args, const char *password)
+{
+    static const aigw_store_sql_vt vt = {do_read, do_write};
+    apr_pool_t *own = aigw_own_pool(p);
+    pgsql_store_t *self = own ? apr_pcalloc(own, sizeof *self) : NULL;
+    aigw_pgsql_options_t options = {args, password, TIMEOUT, CONNECTIONS};
+
+    if (self) {
+        self->head.sql = &vt;
+        self->server = s;
+        self->pool = aigw_pgsql_pool_make(p, &options);
+    }
+    if (!self || !self->pool) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
+                     "AIGW0506: no thread or no memory for the store in this child: it refuses what needs it");
+        return NULL;
+    }
+    return &self->head;
+}
+
+const aigw_store_vt aigw_store_pgsql = {.name = "pgsql", .check = check, .prepare = prepare, .open = open_store, AIGW_STORE_SQL_MEMBERS};
