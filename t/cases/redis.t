@@ -67,7 +67,7 @@ my @wrong = (
 );
 
 my $threaded_tests = $prefork ? 0 : 13;
-plan tests => @good + 3 * @wrong + 103 + $threaded_tests, need(need_module('mod_aigw'), { 'redis-server (Debian: redis-server)' => sub { AIGW::Redis->available } });
+plan tests => @good + 3 * @wrong + 106 + $threaded_tests, need(need_module('mod_aigw'), { 'redis-server (Debian: redis-server)' => sub { AIGW::Redis->available } });
 
 for (@good) {
     my ($status, $out) = conf_check("$_->[0]\n", env => { REDIS_PASSWORD => $secret });
@@ -264,6 +264,20 @@ my $redis = AIGW::Redis->new(password => '', databases => 8, users => { gw => { 
     is cmd($s, 'GET two'), 'ok 2/1', 'a graceful restart';
     ok $s->wait_for('one connection', 20, sub { $proxy->seen->{open} == 1 }), '… closes the connections of the old children';
     ended($s, 'slow');
+}
+
+# The answer to the first comes while the second waits for its own.
+{
+    my $proxy = $redis->proxy;
+    my $s = gateway("AIGWRedis $proxy->{url}", more => 'AIGWRedisTimeout command=2s');
+    $proxy->mode('hold');
+    is cmd($s, 'GET one'), 'timeup', 'an answer that is held back';
+    my $c = AIGW::Client->new(port => $s->{port}, timeout => 60);
+    $c->request(GET => path('cmd', 'GET two'));
+    $proxy->wait_seen(GET => 2);
+    $proxy->mode('pass');
+    is $c->response->content, "ok 2/1\n", '… is not that of the next, which comes before it has';
+    ended($s, 'held back');
 }
 
 # ------------------------------------------------------------------ more threads than connections
