@@ -168,7 +168,7 @@ static unsigned stripe_of(const aigw_limit_shm_t *shm, const unsigned char *key)
     return (unsigned)(apr_siphash24(key, AIGW_LIMIT_KEY, shm->secret) % STRIPES);
 }
 
-/* ------------------------------------------------------------------ charging and giving back. The stripe is locked */
+/* ------------------------------------------------------------------ one limit. Its stripe is locked */
 
 static apr_int64_t level(const aigw_limit_count_t *count, apr_time_t now)
 {
@@ -185,67 +185,16 @@ static apr_interval_time_t wait_for(const aigw_limit_count_t *count, apr_int64_t
     return count->slots ? 0 : aigw_rate_wait(&count->entry->state, count->rate, now, cost);
 }
 
-static void fill(const aigw_limit_shm_t *shm, aigw_limit_hold_t *hold, const aigw_limit_count_t *count, apr_time_t now)
-{
-    hold->owner = shm->incarnation;
-    memcpy(hold->key, count->key, AIGW_LIMIT_KEY);
-    hold->amount = count->cost;
-    hold->charged_at = now;
-    memset(&hold->rate, 0, sizeof hold->rate);
-    if (!count->slots) {
-        hold->rate = *count->rate;
-    }
-}
-
-static void charge(aigw_limit_shm_t *shm, aigw_limit_count_t *count, int held, apr_time_t now)
+static void charge(aigw_limit_shm_t *shm, aigw_limit_count_t *count, int hold, apr_time_t now)
 {
     aigw_limit_stripe_t *stripe = &shm->of[stripe_of(shm, count->key)];
-    aigw_limit_entry_t *entry = count->entry;
-    aigw_limit_hold_t *hold = held ? aigw_limit_ledger_take(stripe->ledger, &count->hold) : NULL;
 
-    aigw_limit_stripe_begin(stripe, entry, hold);
-    if (hold) {
-        fill(shm, hold, count, now);
-        hold->id = count->hold;
-    }
-    if (count->slots) {
-        entry->held += count->cost;
-    }
-    else {
-        aigw_rate_take(&entry->state, count->rate, now, count->cost);
-    }
+    count->hold = aigw_limit_stripe_charge(stripe, count->entry, count->key, count->slots ? NULL : count->rate, count->cost,
+                                           hold ? shm->incarnation : 0, now);
     count->charged = 1;
     count->charged_at = now;
     count->left -= count->cost;
-    count->reset = wait_for(count, count->rate->burst, now);
-    entry->idle_from = now + count->reset;
-    aigw_limit_stripe_commit(stripe);
-}
-
-/* entry: NULL where it has gone, being idle. more: what is owed, or below 0 what is given back. hold: NULL: none. */
-static void adjust(aigw_limit_stripe_t *stripe, aigw_limit_entry_t *entry, aigw_limit_hold_t *hold, const aigw_rate_t *rate, int slots,
-                   apr_int64_t more, apr_time_t charged_at, apr_time_t now)
-{
-    aigw_limit_stripe_begin(stripe, entry, hold);
-    if (entry && slots) {
-        entry->held = entry->held > -more ? entry->held + more : 0;
-    }
-    else if (entry && more > 0) {
-        aigw_rate_take(&entry->state, rate, now, more);
-    }
-    else if (entry && more < 0) {
-        aigw_rate_give(&entry->state, rate, now, charged_at, -more);
-    }
-    if (entry && !slots) {
-        entry->idle_from = now + aigw_rate_wait(&entry->state, rate, now, rate->burst);
-    }
-    if (hold) {
-        hold->id = 0;
-    }
-    aigw_limit_stripe_commit(stripe);
-    if (hold) {
-        aigw_limit_ledger_give(stripe->ledger, hold);
-    }
+    count->reset = count->slots ? 0 : count->entry->idle_from - now;
 }
 
 /* ------------------------------------------------------------------ deciding */
@@ -397,7 +346,7 @@ void aigw_limit_shm_settle(aigw_limit_shm_t *shm, aigw_limit_count_t *count, apr
     }
     if (!count->hold || (hold && hold->owner == shm->incarnation)) {
         entry = more > 0 ? aigw_limit_table_get(stripe->table, count->key, now) : aigw_limit_table_find(stripe->table, count->key);
-        adjust(stripe, entry, hold, count->rate, count->slots, more, count->charged_at, now);
+        aigw_limit_stripe_adjust(stripe, entry, hold, count->slots ? NULL : count->rate, more, count->charged_at, now);
     }
     unlock(shm, i);
 }
@@ -415,8 +364,8 @@ static int reap_stripe(aigw_limit_shm_t *shm, unsigned i, apr_uint64_t incarnati
     }
     while ((hold = aigw_limit_ledger_next(stripe->ledger, &place))) {
         if (hold->owner == incarnation) {
-            adjust(stripe, aigw_limit_table_find(stripe->table, hold->key), hold, &hold->rate, !hold->rate.window, -hold->amount,
-                   hold->charged_at, now);
+            aigw_limit_stripe_adjust(stripe, aigw_limit_table_find(stripe->table, hold->key), hold, hold->rate.window ? &hold->rate : NULL,
+                                     -hold->amount, hold->charged_at, now);
             head_of(shm, i)->reaped++;
         }
     }
