@@ -232,11 +232,37 @@ START_TEST(where_all_are_active_there_is_no_room_but_to_share)
     for (; who > 1; who--) {
         MUST(left(&one_an_hour, who - 1) == 0); /* no active one has gone */
     }
-    for (who = 100000; who < 101024; who++) {
+    for (who = 100000; who < 100200; who++) {
         count = of(&one_an_hour, who, 1);
         MUST(decide(&count, 1, 0, now + 2 * one_an_hour.window) == AIGW_LIMIT_SHM_YES);
     }
     ck_assert_uint_gt(sums().evicted, 0);
+}
+END_TEST
+
+/* One entry a stripe: where both are of one stripe, the second must not put out the first that was found just now. */
+START_TEST(what_one_decision_finds_stays_until_it_is_over)
+{
+    aigw_limit_shm_t *small, *big = shm;
+    apr_time_t at = now;
+    unsigned who, full = 0;
+
+    ck_assert_int_eq(aigw_limit_shm_make(&small, 16, 1, secret, pool), APR_SUCCESS);
+    shm = small;
+    for (who = 2; who < 200; who++, at += 2 * one_an_hour.window) {
+        aigw_limit_count_t pair[2] = {of(&one_an_hour, 1, 1), of(&one_an_hour, who, 1)};
+        int which;
+
+        if (aigw_limit_shm_decide(small, pair, 2, 0, at, &which) == AIGW_LIMIT_SHM_FULL) {
+            MUST(which == 1 && !pair[0].charged);
+            full++;
+        }
+        else {
+            MUST(decide(&pair[0], 1, 0, at) == AIGW_LIMIT_SHM_NO && decide(&pair[1], 1, 0, at) == AIGW_LIMIT_SHM_NO);
+        }
+    }
+    shm = big;
+    ck_assert(full > 0 && full < 100);
 }
 END_TEST
 
@@ -255,6 +281,7 @@ Suite *suite_limit_shm(void)
     tcase_add_test(tc, who_has_left_holds_nothing_more);
     tcase_add_test(tc, so_much_can_be_noted);
     tcase_add_test(tc, where_all_are_active_there_is_no_room_but_to_share);
+    tcase_add_test(tc, what_one_decision_finds_stays_until_it_is_over);
     suite_add_tcase(suite, tc);
     return suite;
 }
