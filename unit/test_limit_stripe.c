@@ -20,6 +20,9 @@ static const unsigned char new_key[AIGW_LIMIT_KEY] = "new", last_key[AIGW_LIMIT_
 static const aigw_rate_t rate = {AIGW_RATE_SLIDING_WINDOW, AMOUNT, APR_USEC_PER_SEC * 60, AMOUNT};
 static const apr_time_t now = APR_USEC_PER_SEC * 1000;
 
+/* A key, and its hash. */
+#define HASHED(key) key, aigw_limit_table_hash(key, secret)
+
 static apr_size_t size;
 static char *shared, *copy, *half_done; /* half_done: one that was killed in the middle of charging */
 static volatile int *inside;            /* the child is where it matters */
@@ -43,9 +46,9 @@ static void setup(void)
     half_done = memory(size);
     inside = memory(sizeof *inside);
     aigw_limit_stripe_init(&stripe, shared, ENTRIES, HOLDS, secret);
-    aigw_limit_stripe_charge(&stripe, aigw_limit_table_get(stripe.table, slots_key, now), slots_key, NULL, 1, OWNER, now);
-    aigw_limit_stripe_charge(&stripe, aigw_limit_table_get(stripe.table, tokens_key, now), tokens_key, &rate, BEFORE, 0, now);
-    aigw_limit_table_get(stripe.table, idle_key, now);
+    aigw_limit_stripe_charge(&stripe, aigw_limit_table_get(stripe.table, HASHED(slots_key), now), slots_key, NULL, 1, OWNER, now);
+    aigw_limit_stripe_charge(&stripe, aigw_limit_table_get(stripe.table, HASHED(tokens_key), now), tokens_key, &rate, BEFORE, 0, now);
+    aigw_limit_table_get(stripe.table, HASHED(idle_key), now);
 }
 
 static void teardown(void)
@@ -105,7 +108,7 @@ static apr_int64_t held_in_ledger(const aigw_limit_stripe_t *stripe, const unsig
 
 static apr_int64_t used_of(const aigw_limit_stripe_t *stripe, const unsigned char *key)
 {
-    aigw_limit_entry_t *entry = aigw_limit_table_find(stripe->table, key);
+    aigw_limit_entry_t *entry = aigw_limit_table_find(stripe->table, HASHED(key));
 
     return entry ? AMOUNT - aigw_rate_level(&entry->state, &rate, now) : -1;
 }
@@ -123,7 +126,7 @@ static void check_mended(void)
     mended += *(const apr_uint32_t *)copy == 1; /* the journal's mark */
     aigw_limit_stripe_repair(&stripe);
 
-    slots = aigw_limit_table_find(stripe.table, slots_key);
+    slots = aigw_limit_table_find(stripe.table, HASHED(slots_key));
     MUST(slots && slots->held == held_in_ledger(&stripe, slots_key));
     MUST(slots->held >= 0 && slots->held <= 2);
     tokens = used_of(&stripe, tokens_key);
@@ -132,11 +135,11 @@ static void check_mended(void)
 
     aigw_limit_table_count(stripe.table, &entries, &used, &evicted);
     MUST(used == 2u + (used_of(&stripe, idle_key) >= 0) + (used_of(&stripe, new_key) >= 0));
-    id = aigw_limit_stripe_charge(&stripe, aigw_limit_table_get_spare(stripe.table, last_key, now), last_key, NULL, 1, OWNER, now);
+    id = aigw_limit_stripe_charge(&stripe, aigw_limit_table_get_spare(stripe.table, HASHED(last_key), now), last_key, NULL, 1, OWNER, now);
     MUST(held_in_ledger(&stripe, last_key) == 1);
-    aigw_limit_stripe_adjust(&stripe, aigw_limit_table_find(stripe.table, last_key), aigw_limit_ledger_find(stripe.ledger, id), NULL, -1,
-                             now, now);
-    MUST(held_in_ledger(&stripe, last_key) == 0 && aigw_limit_table_find(stripe.table, last_key)->held == 0);
+    aigw_limit_stripe_adjust(&stripe, aigw_limit_table_find(stripe.table, HASHED(last_key)), aigw_limit_ledger_find(stripe.ledger, id),
+                             NULL, -1, now, now);
+    MUST(held_in_ledger(&stripe, last_key) == 0 && aigw_limit_table_find(stripe.table, HASHED(last_key))->held == 0);
     left -= (apr_uint32_t)held_in_ledger(&stripe, slots_key) + (reserved > 0);
     MUST(aigw_limit_ledger_room(stripe.ledger) == left);
 }
@@ -160,11 +163,11 @@ static void change_all(void)
     apr_uint64_t slot, reservation;
 
     aigw_limit_stripe_at(&stripe, shared);
-    slots = aigw_limit_table_get(stripe.table, slots_key, now);
-    tokens = aigw_limit_table_get(stripe.table, tokens_key, now);
+    slots = aigw_limit_table_get(stripe.table, HASHED(slots_key), now);
+    tokens = aigw_limit_table_get(stripe.table, HASHED(tokens_key), now);
     slot = aigw_limit_stripe_charge(&stripe, slots, slots_key, NULL, 1, OWNER, now);
     reservation = aigw_limit_stripe_charge(&stripe, tokens, tokens_key, &rate, RESERVED, OWNER, now);
-    aigw_limit_table_get(stripe.table, new_key, now);
+    aigw_limit_table_get(stripe.table, HASHED(new_key), now);
     aigw_limit_stripe_adjust(&stripe, slots, aigw_limit_ledger_find(stripe.ledger, slot), NULL, -1, now, now);
     aigw_limit_stripe_adjust(&stripe, tokens, aigw_limit_ledger_find(stripe.ledger, reservation), &rate, USED - RESERVED, now, now);
 }
@@ -178,7 +181,7 @@ START_TEST(killed_at_any_instruction_nothing_is_half_done)
     memcpy(copy, shared, size); /* and when it was not killed */
     check_mended();
     aigw_limit_stripe_at(&stripe, copy);
-    ck_assert_int_eq(aigw_limit_table_find(stripe.table, slots_key)->held, 1);
+    ck_assert_int_eq(aigw_limit_table_find(stripe.table, HASHED(slots_key))->held, 1);
     ck_assert_int_eq(used_of(&stripe, tokens_key), BEFORE + USED);
     ck_assert_int_eq(used_of(&stripe, idle_key), -1);
 }
