@@ -198,6 +198,7 @@ int main(int argc, char **argv)
     read_options(argc, argv);
     apr_initialize();
     apr_pool_create(&p, NULL);
+    aigw_limit_hash_init(p);
     users = opt.keys / LIMITS;
     must(aigw_limit_shm_make(&shm, (apr_uint32_t)(opt.keys + opt.keys / 8 + 1024), 64, secret, p) == APR_SUCCESS, "no memory");
     must(aigw_limit_shm_join(shm, aigw_clock_now()) == APR_SUCCESS, "cannot join");
