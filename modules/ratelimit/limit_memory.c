@@ -174,12 +174,17 @@ static int ask(aigw_limit_charge_t *charge, const aigw_limit_entry_t *entry, apr
 {
     const aigw_rate_t *rate = &charge->limit->rate;
 
-    charge->charged = 0;
+    charge->charged = charge->over = 0;
     charge->charged_at = 0;
+    if (charge->limit->what == AIGW_LIMIT_CONCURRENT) { /* slots are to come */
+        charge->left = rate->amount;
+        return 1;
+    }
     charge->left = aigw_rate_level(&entry->state, rate, now);
     charge->wait = aigw_rate_wait(&entry->state, rate, now, charge->cost);
     charge->reset = aigw_rate_wait(&entry->state, rate, now, rate->burst);
-    return charge->left >= charge->cost;
+    charge->over = charge->soft && charge->left < charge->cost;
+    return charge->over || charge->left >= charge->cost;
 }
 
 static void take(aigw_limit_charge_t *charge, aigw_limit_entry_t *entry, apr_time_t now)
@@ -216,7 +221,7 @@ static aigw_limit_answer_e decide(aigw_limit_charge_t *charges, int count, int h
     }
     for (i = 0; *refused < 0 && i < count; i++) {
         entry = aigw_limit_table_find(table_of(stripe_of(charges[i].key)), charges[i].key);
-        if (entry) {
+        if (entry && !charges[i].over && charges[i].limit->what != AIGW_LIMIT_CONCURRENT) {
             take(&charges[i], entry, now);
         }
     }

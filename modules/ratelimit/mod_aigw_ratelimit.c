@@ -1,6 +1,7 @@
 /* mod_aigw_ratelimit: how much of what. This file only wires: hooks, directives. */
 #include "limit.h"
 #include "limit_conf.h"
+#include "limit_call.h"
 #include "limit_request.h"
 #include "limit_store.h"
 #include "aigw_signals.h"
@@ -44,6 +45,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     aigw_limit_request_register(p);
+    aigw_limit_call_register(p);
 }
 
 AP_DECLARE_MODULE(aigw_ratelimit) = {STANDARD20_MODULE_STUFF,
