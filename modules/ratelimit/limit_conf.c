@@ -191,14 +191,26 @@ static const char *add_concurrent(cmd_parms *cmd, aigw_limit_section_t *section,
     return NULL;
 }
 
+static int in_tier(const cmd_parms *cmd)
+{
+    const ap_directive_t *parent = cmd->directive->parent;
+
+    while (parent && ap_cstr_casecmp(parent->directive, "<AIGWTier")) {
+        parent = parent->parent;
+    }
+    return parent != NULL;
+}
+
 static const char *set_limit(cmd_parms *cmd, void *dir, const char *args)
 {
+    aigw_limit_section_t *section = dir;
     const char *what = ap_getword_conf(cmd->pool, &args);
     apr_size_t i;
 
+    section->tier = in_tier(cmd) ? 1 : 0;
     for (i = 0; i < NAMES; i++) {
         if (!strcmp(what, names[i])) {
-            return i == AIGW_LIMIT_CONCURRENT ? add_concurrent(cmd, dir, args) : add_rates(cmd, dir, (aigw_limit_what_e)i, args);
+            return i == AIGW_LIMIT_CONCURRENT ? add_concurrent(cmd, section, args) : add_rates(cmd, section, (aigw_limit_what_e)i, args);
         }
     }
     return apr_psprintf(cmd->pool, "AIGWLimit: \"%s\" is none of requests, tokens, input-tokens, output-tokens, concurrent", what);

@@ -20,8 +20,9 @@ static const aigw_limit_charge_t *tightest(const aigw_limit_charge_t *charges, i
     for (i = 0; i < count; i++) {
         const aigw_limit_charge_t *charge = &charges[i];
 
-        if ((kinds & 1u << charge->limit->what) && (!found || (double)charge->left * (double)found->limit->rate.amount <
-                                                                  (double)found->left * (double)charge->limit->rate.amount)) {
+        if (!charge->soft && (kinds & 1u << charge->limit->what) &&
+            (!found ||
+             (double)charge->left * (double)found->limit->rate.amount < (double)found->left * (double)charge->limit->rate.amount)) {
             found = charge;
         }
     }
@@ -54,7 +55,7 @@ static const char *policy_name(apr_pool_t *p, const aigw_limit_charge_t *charges
     int k, same = 0;
 
     for (k = 0; k < i; k++) {
-        same += charges[k].limit->what == charges[i].limit->what;
+        same += !charges[k].soft && charges[k].limit->what == charges[i].limit->what;
     }
     return same ? apr_psprintf(p, "%s-%d", what, same + 1) : what;
 }
@@ -68,9 +69,12 @@ static void set_draft(request_rec *r, const aigw_limit_charge_t *charges, int co
 
     for (i = 0; i < count; i++) {
         const aigw_limit_charge_t *charge = &charges[i];
-        const char *name = apr_pstrcat(p, i ? ", \"" : "\"", policy_name(p, charges, i), "\"", NULL);
+        const char *name = apr_pstrcat(p, policy ? ", \"" : "\"", policy_name(p, charges, i), "\"", NULL);
         const int slots = charge->limit->what == AIGW_LIMIT_CONCURRENT;
 
+        if (charge->soft) {
+            continue;
+        }
         policy = apr_psprintf(p, "%s%s;q=%" APR_INT64_T_FMT, policy ? policy : "", name, charge->limit->rate.amount);
         policy = slots ? apr_pstrcat(p, policy, ";qu=\"concurrent-requests\"", NULL)
                        : apr_psprintf(p, "%s;w=%" APR_TIME_T_FMT, policy, apr_time_sec(charge->limit->rate.window));
@@ -83,6 +87,7 @@ static void set_draft(request_rec *r, const aigw_limit_charge_t *charges, int co
     }
 }
 
+/* Limits that are only tried out are not shown: clients would go by them. */
 void aigw_limit_headers_set(request_rec *r, const aigw_limit_charge_t *charges, int count)
 {
     const aigw_limit_charge_t *requests = tightest(charges, count, REQUESTS), *tokens = tightest(charges, count, TOKENS), *common;

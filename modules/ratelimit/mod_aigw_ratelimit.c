@@ -2,6 +2,7 @@
 #include "limit.h"
 #include "limit_conf.h"
 #include "limit_call.h"
+#include "limit_me.h"
 #include "limit_request.h"
 #include "limit_store.h"
 #include "aigw_signals.h"
@@ -46,6 +47,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     aigw_limit_request_register(p);
     aigw_limit_call_register(p);
+    aigw_limit_me_register();
 }
 
 AP_DECLARE_MODULE(aigw_ratelimit) = {STANDARD20_MODULE_STUFF,
