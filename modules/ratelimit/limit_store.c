@@ -1,9 +1,8 @@
 #include "limit_store.h"
 #include "limit_memory.h"
+#include "aigw_limit_hash.h"
 
 #include <apr_strings.h>
-#include <openssl/evp.h>
-#include <string.h>
 
 aigw_limit_answer_e aigw_limit_store_decide(aigw_limit_charge_t *charges, int count, int hold, int *refused)
 {
@@ -31,27 +30,20 @@ void aigw_limit_store_refund(aigw_limit_charge_t *charges, int count)
 
 int aigw_limit_store_post_config(server_rec *main_server)
 {
+    aigw_limit_hash_init(main_server->process->pconf);
     return aigw_limit_memory_post_config(main_server);
 }
 
 void aigw_limit_store_child_init(apr_pool_t *pchild, server_rec *main_server)
 {
+    aigw_limit_memory_child_init(pchild);
 }
 
 void aigw_limit_key(const aigw_limit_t *limit, const char *who, unsigned char key[AIGW_LIMIT_KEY])
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
     char head[128];
-    int n = apr_snprintf(head, sizeof head, "%d %d %d %" APR_TIME_T_FMT, (int)limit->section->tier, limit->what, limit->rate.algorithm,
-                         limit->rate.window);
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    int ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) && EVP_DigestUpdate(ctx, head, (size_t)n + 1) &&
-             EVP_DigestUpdate(ctx, limit->section->name, strlen(limit->section->name) + 1) && EVP_DigestUpdate(ctx, who, strlen(who)) &&
-             EVP_DigestFinal_ex(ctx, digest, NULL);
 
-    EVP_MD_CTX_free(ctx);
-    if (!ok) { /* out of memory: they all count together */
-        memset(digest, 0, AIGW_LIMIT_KEY);
-    }
-    memcpy(key, digest, AIGW_LIMIT_KEY);
+    apr_snprintf(head, sizeof head, "%d %d %d %" APR_TIME_T_FMT, (int)limit->section->tier, limit->what, limit->rate.algorithm,
+                 limit->rate.window);
+    aigw_limit_hash(head, limit->section->name, who, key);
 }
