@@ -30,6 +30,7 @@ void aigw_limit_store_refund(aigw_limit_charge_t *charges, int count)
 
 int aigw_limit_store_post_config(server_rec *main_server)
 {
+    aigw_limit_hash_init(main_server->process->pconf);
     return aigw_limit_memory_post_config(main_server);
 }
 
