@@ -186,7 +186,7 @@ static void refund_now(aigw_limit_held_t **batch, int n)
         apr_pool_destroy(p);
     }
     while (n-- > 0) {
-        if (APR_STATUS_IS_EAGAIN(rv)) {
+        if (APR_STATUS_IS_EAGAIN(rv) || APR_STATUS_IS_ECONNREFUSED(rv)) { /* not done */
             aigw_limit_redis_keeper_settle(batch[n]);
         }
         else { /* done; or perhaps done, and never twice */
@@ -221,10 +221,10 @@ const aigw_limit_store_vt aigw_limit_redis = {"redis", decide, settle, refund};
 
 /* ------------------------------------------------------------------ its life */
 
-int aigw_limit_redis_post_config(server_rec *main_server)
+int aigw_limit_redis_check_config(server_rec *main_server)
 {
     server = main_server;
-    if (!aigw_limit_core->redis()) {
+    if (aigw_limit_conf_redis(main_server) && !aigw_limit_core->redis()) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, main_server,
                      "AIGW0437: AIGWLimitStore redis: which one? Write AIGWRedis redis://HOST:6379 as well, or AIGWLimitStore memory");
         return -1;

@@ -9,9 +9,10 @@
 
 extern const aigw_limit_store_vt aigw_limit_redis;
 
-/* check_config, or post_config: whether there is an AIGWRedis. 0, or the reason was logged. */
-int aigw_limit_redis_post_config(server_rec *main_server);
+/* check_config, behind the core's: whether there is an AIGWRedis, if it is to be used. 0, or the reason was logged. */
+int aigw_limit_redis_check_config(server_rec *main_server);
 
+/* Before the core's: what this leaves to be done at the child's end comes after what the core does then. */
 void aigw_limit_redis_child_init(apr_pool_t *pchild, server_rec *main_server);
 
 #endif

@@ -93,19 +93,19 @@ static int bound(void)
 
 /* ------------------------------------------------------------------ the thread: settling */
 
-/* Whether nothing was asked at all: then it can be asked again without counting twice. */
-static int was_not_asked(apr_status_t rv)
+/* Whether nothing was done: then it can be asked again without counting twice. */
+static int was_not_done(apr_status_t rv)
 {
-    return APR_STATUS_IS_EAGAIN(rv);
+    return APR_STATUS_IS_EAGAIN(rv) || APR_STATUS_IS_ECONNREFUSED(rv);
 }
 
 /* One that is held open can be settled again: its reservation tells whether it was already. Of others nobody knows. */
 static int may_be_repeated(aigw_limit_held_t *held, apr_status_t rv)
 {
-    if (!was_not_asked(rv)) {
+    if (!was_not_done(rv)) {
         held->maybe = 1;
     }
-    return held->number != 0 || was_not_asked(rv);
+    return held->number != 0 || was_not_done(rv);
 }
 
 static void after_failure(aigw_limit_held_t **batch, int n, apr_status_t rv)
@@ -231,7 +231,7 @@ static int wait_until(apr_time_t until, int may_send)
     return ends;
 }
 
-/* What is still held open belongs to calls that go with this child. */
+/* What is still held open belongs to requests that are cut (prefork's signal). */
 static void give_up_live(void)
 {
     aigw_limit_held_t *held;
@@ -302,7 +302,7 @@ static void *APR_THREAD_FUNC keeper_main(apr_thread_t *thread, void *data)
 
 /* ------------------------------------------------------------------ its life */
 
-/* The child's pool is going. Requests are over, or (a hard stop) never will be. */
+/* The child's pool is going, and the core's threads are gone (it is registered before theirs is, so it comes after it): all calls are over. */
 static apr_status_t end_thread(void *dummy)
 {
     apr_status_t rv;
@@ -407,32 +407,22 @@ aigw_limit_held_t *aigw_limit_redis_keeper_take(apr_uint64_t number)
     return held;
 }
 
-/* After the keeper's end, for what ends with the child: on the child's one background thread, which goes on for a little. */
-static void settle_late(void *baton, apr_pool_t *p)
-{
-    aigw_limit_held_t *held = baton;
-
-    aigw_limit_redis_settle(&held, 1, p);
-    free(held);
-}
-
 void aigw_limit_redis_keeper_settle(aigw_limit_held_t *held)
 {
-    int ended, complain = 0;
+    int complain = 0;
     sigset_t before;
 
     lock(&before);
-    ended = keeper.ended;
-    if (!ended) {
+    if (keeper.ended) { /* nobody is left who would come after the child's threads */
+        free(held);
+    }
+    else {
         append(held);
         complain = bound();
         start();
         pthread_cond_signal(&keeper.wake);
     }
     unlock(&before);
-    if (ended && aigw_limit_core->defer("settle limits", settle_late, held) != APR_SUCCESS) {
-        free(held);
-    }
     if (complain) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, keeper.server,
                      "AIGW0433: Redis is away for so long that it cannot be told of all calls how they have ended: the oldest are dropped");

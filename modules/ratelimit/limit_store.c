@@ -97,12 +97,14 @@ void aigw_limit_store_refund(aigw_limit_charge_t *charges, int count)
 
 /* ------------------------------------------------------------------ life */
 
+int aigw_limit_store_check_config(server_rec *main_server)
+{
+    return aigw_limit_redis_check_config(main_server);
+}
+
 int aigw_limit_store_post_config(server_rec *main_server)
 {
     store = aigw_limit_conf_redis(main_server) ? &aigw_limit_redis : &aigw_limit_memory;
-    if (store == &aigw_limit_redis && aigw_limit_redis_post_config(main_server)) {
-        return -1;
-    }
     return aigw_limit_memory_post_config(main_server); /* of both: where Redis is away it may have to do */
 }
 
