@@ -40,6 +40,7 @@ int main(void)
     srunner_add_suite(runner, suite_names());
     srunner_add_suite(runner, suite_rate());
     srunner_add_suite(runner, suite_decimal());
+    srunner_add_suite(runner, suite_estimate());
     srunner_add_suite(runner, suite_fields());
     srunner_add_suite(runner, suite_text());
     srunner_add_suite(runner, suite_rfc3339());

@@ -37,6 +37,7 @@ Suite *suite_limit_table(void);
 Suite *suite_names(void);
 Suite *suite_rate(void);
 Suite *suite_window(void);
+Suite *suite_estimate(void);
 Suite *suite_fields(void);
 Suite *suite_text(void);
 Suite *suite_rfc3339(void);

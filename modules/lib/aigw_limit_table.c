@@ -1,10 +1,18 @@
 #include "aigw_limit_table.h"
 
+#include <apr_siphash.h>
+
+#include <stddef.h>
 #include <string.h>
 
-#define NONE    APR_UINT32_MAX
+#define NONE    0  /* nodes are numbered from 1, so that zeros are an empty table */
 #define LOOK_AT 32 /* entries at the far end of the list that are asked whether they are idle */
+#define LINE    64 /* bytes of a cache line */
 
+/* A process may be killed behind any instruction; what it had written by then, others see. So the compiler alone must keep the order. */
+#define IN_ORDER() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
+/* Three lines. */
 typedef struct node_t {
     unsigned char key[AIGW_LIMIT_KEY];
     apr_uint32_t used;         /* 1: it has a key. Set last, cleared first */
@@ -14,33 +22,37 @@ typedef struct node_t {
 } node_t;
 
 struct aigw_limit_table_t {
-    apr_uint32_t entries, buckets, used, free, newest, oldest;
+    apr_uint32_t entries, buckets;
+    apr_uint32_t fresh;                      /* nodes behind this one were never used */
+    apr_uint32_t used, free, newest, oldest; /* what repair() finds out again */
     apr_uint64_t evicted;
-    /* behind it: node_t[entries], apr_uint32_t[buckets] */
+    unsigned char secret[AIGW_LIMIT_SECRET];
+    /* behind it: node_t[entries + AIGW_LIMIT_SPARE], apr_uint32_t[buckets] */
 };
 
+/* One behind each, as they are numbered from 1. */
 static node_t *nodes(const aigw_limit_table_t *table)
 {
-    return (node_t *)((char *)table + APR_ALIGN_DEFAULT(sizeof *table));
+    return (node_t *)((char *)table + APR_ALIGN(sizeof *table, LINE)) - 1;
 }
 
 static apr_uint32_t *heads(const aigw_limit_table_t *table)
 {
-    return (apr_uint32_t *)(nodes(table) + table->entries);
+    return (apr_uint32_t *)(nodes(table) + 1 + table->entries + AIGW_LIMIT_SPARE);
 }
 
-/* The keys are hashes already. */
 static apr_uint32_t *head_of(const aigw_limit_table_t *table, const unsigned char *key)
 {
-    apr_uint32_t n;
+    const apr_uint64_t hash = apr_siphash24(key, AIGW_LIMIT_KEY, table->secret);
 
-    memcpy(&n, key, sizeof n);
-    return &heads(table)[n % table->buckets];
+    return &heads(table)[(hash >> 32) * table->buckets >> 32];
 }
 
 apr_size_t aigw_limit_table_size(apr_uint32_t entries)
 {
-    return APR_ALIGN_DEFAULT(sizeof(aigw_limit_table_t)) + (apr_size_t)entries * (sizeof(node_t) + sizeof(apr_uint32_t));
+    const apr_size_t all = (apr_size_t)entries + AIGW_LIMIT_SPARE;
+
+    return APR_ALIGN(sizeof(aigw_limit_table_t), LINE) + all * (sizeof(node_t) + sizeof(apr_uint32_t));
 }
 
 /* ------------------------------------------------------------------ the order of use */
@@ -93,42 +105,54 @@ static apr_uint32_t look(const aigw_limit_table_t *table, const unsigned char *k
     return i;
 }
 
-/* ------------------------------------------------------------------ making and mending */
+/* ------------------------------------------------------------------ free ones */
 
-static void empty(aigw_limit_table_t *table)
+static void put_free(aigw_limit_table_t *table, apr_uint32_t i)
 {
-    memset(heads(table), 0xff, (apr_size_t)table->buckets * sizeof(apr_uint32_t));
-    table->newest = table->oldest = table->free = NONE;
-    table->used = 0;
+    nodes(table)[i].chain = table->free;
+    table->free = i;
 }
 
-aigw_limit_table_t *aigw_limit_table_init(void *block, apr_uint32_t entries)
+/* There is one. */
+static apr_uint32_t take_free(aigw_limit_table_t *table)
+{
+    const apr_uint32_t i = table->free;
+
+    if (i == NONE) {
+        return ++table->fresh;
+    }
+    table->free = nodes(table)[i].chain;
+    return i;
+}
+
+/* ------------------------------------------------------------------ making and mending */
+
+aigw_limit_table_t *aigw_limit_table_init(void *block, apr_uint32_t entries, const unsigned char secret[AIGW_LIMIT_SECRET])
 {
     aigw_limit_table_t *table = block;
 
-    memset(block, 0, aigw_limit_table_size(entries));
-    table->entries = table->buckets = entries;
-    aigw_limit_table_repair(table);
+    table->entries = entries;
+    table->buckets = entries + AIGW_LIMIT_SPARE;
+    memcpy(table->secret, secret, AIGW_LIMIT_SECRET);
     return table;
 }
 
 /* What counts is in the nodes; the order of use is lost, which only matters for who goes first. */
 void aigw_limit_table_repair(aigw_limit_table_t *table)
 {
-    apr_uint32_t i = table->entries;
+    apr_uint32_t i;
 
-    empty(table);
-    while (i-- > 0) {
-        node_t *node = &nodes(table)[i];
-
-        if (node->used) {
+    memset(heads(table), 0, (apr_size_t)table->buckets * sizeof(apr_uint32_t));
+    table->newest = table->oldest = table->free = NONE;
+    table->used = 0;
+    for (i = table->fresh; i > 0; i--) {
+        if (nodes(table)[i].used) {
             link_chain(table, i);
             link_use(table, i);
             table->used++;
         }
         else {
-            node->chain = table->free;
-            table->free = i;
+            put_free(table, i);
         }
     }
 }
@@ -152,9 +176,9 @@ static int make_room(aigw_limit_table_t *table, apr_time_t now)
         unlink_use(table, i);
         if (is_idle(&node->entry, now)) {
             node->used = 0;
+            IN_ORDER();
             unlink_chain(table, i);
-            node->chain = table->free;
-            table->free = i;
+            put_free(table, i);
             table->used--;
             table->evicted++;
             return 1;
@@ -164,6 +188,22 @@ static int make_room(aigw_limit_table_t *table, apr_time_t now)
     return 0;
 }
 
+static aigw_limit_entry_t *make_entry(aigw_limit_table_t *table, const unsigned char *key)
+{
+    const apr_uint32_t i = take_free(table);
+    node_t *node = &nodes(table)[i];
+
+    memcpy(node->key, key, AIGW_LIMIT_KEY);
+    memset(&node->entry, 0, sizeof node->entry);
+    link_chain(table, i);
+    link_use(table, i);
+    table->used++;
+    IN_ORDER();
+    node->used = 1;
+    IN_ORDER();
+    return &node->entry;
+}
+
 aigw_limit_entry_t *aigw_limit_table_find(aigw_limit_table_t *table, const unsigned char key[AIGW_LIMIT_KEY])
 {
     const apr_uint32_t i = look(table, key);
@@ -171,33 +211,52 @@ aigw_limit_entry_t *aigw_limit_table_find(aigw_limit_table_t *table, const unsig
     if (i == NONE) {
         return NULL;
     }
-    unlink_use(table, i);
-    link_use(table, i);
+    if (i != table->newest) {
+        unlink_use(table, i);
+        link_use(table, i);
+    }
     return &nodes(table)[i].entry;
 }
 
-aigw_limit_entry_t *aigw_limit_table_get(aigw_limit_table_t *table, const unsigned char key[AIGW_LIMIT_KEY], apr_time_t now)
+/* more: how many beyond the entries there may be. */
+static aigw_limit_entry_t *get(aigw_limit_table_t *table, const unsigned char *key, apr_time_t now, apr_uint32_t more)
 {
     aigw_limit_entry_t *entry = aigw_limit_table_find(table, key);
-    apr_uint32_t i;
-    node_t *node;
 
     if (entry) {
         return entry;
     }
-    if (table->free == NONE && !make_room(table, now)) {
-        return NULL;
+    if (table->used >= table->entries) {
+        if (make_room(table, now)) {
+            if (table->used >= table->entries) { /* spare ones were used: one of them is spare again */
+                make_room(table, now);
+            }
+        }
+        else if (table->used >= table->entries + more) {
+            return NULL;
+        }
     }
-    i = table->free;
-    node = &nodes(table)[i];
-    table->free = node->chain;
-    memcpy(node->key, key, AIGW_LIMIT_KEY);
-    memset(&node->entry, 0, sizeof node->entry);
-    link_chain(table, i);
-    link_use(table, i);
-    table->used++;
-    node->used = 1;
-    return &node->entry;
+    return make_entry(table, key);
+}
+
+aigw_limit_entry_t *aigw_limit_table_get(aigw_limit_table_t *table, const unsigned char key[AIGW_LIMIT_KEY], apr_time_t now)
+{
+    return get(table, key, now, 0);
+}
+
+aigw_limit_entry_t *aigw_limit_table_get_spare(aigw_limit_table_t *table, const unsigned char key[AIGW_LIMIT_KEY], apr_time_t now)
+{
+    return get(table, key, now, AIGW_LIMIT_SPARE);
+}
+
+apr_uint32_t aigw_limit_table_place(const aigw_limit_table_t *table, const aigw_limit_entry_t *entry)
+{
+    return (apr_uint32_t)((const node_t *)((const char *)entry - offsetof(node_t, entry)) - nodes(table));
+}
+
+aigw_limit_entry_t *aigw_limit_table_at(const aigw_limit_table_t *table, apr_uint32_t place)
+{
+    return &nodes(table)[place].entry;
 }
 
 void aigw_limit_table_count(const aigw_limit_table_t *table, apr_uint32_t *entries, apr_uint32_t *used, apr_uint64_t *evicted)

@@ -162,7 +162,7 @@ local slots = {
     redis.call('ZREMRANGEBYSCORE', limit.key, '-inf', text(now))
     limit.used = redis.call('ZCARD', limit.key)
   end,
-  enough = function(limit) return limit.used < limit.x end,
+  enough = function(limit, x) return x == 0 or limit.used < limit.x end,
   level = function(limit) return math.max(limit.x - limit.used, 0), 0 end,
   wait = function() return 0 end,
   reset = function() return 0 end,
@@ -190,11 +190,13 @@ local function collect(limit)
 end
 
 local function hold(limit, id, lease)
-  if limit.kind == slots then
+  if id == '' or limit.cost_x + limit.cost_y == 0 then
+    return
+  elseif limit.kind == slots then
     redis.call('ZADD', limit.key, text(now + lease), id)
     keep(limit.key, ttl(2 * lease))
     limit.used = limit.used + 1
-  elseif id ~= '' and limit.cost_x + limit.cost_y > 0 then
+  else
     redis.call('ZADD', limit.holds, text(now + lease), id .. ':' .. text(now) .. ':' .. text(limit.cost_x) .. ':' .. text(limit.cost_y))
     keep(limit.holds, ttl(math.max(limit.kind.reset(limit), lease) + lease))
   end

@@ -117,7 +117,7 @@ static aigw_limit_answer_e ask(aigw_limit_charge_t *charges, int count, int hold
         first = aigw_limit_redis_keeper_name(id, count);
     }
     if (p) {
-        rv = aigw_limit_redis_decide(charges, count, id, lease, refused, p);
+        rv = aigw_limit_redis_decide(charges, count, hold, id, lease, refused, p);
         apr_pool_destroy(p);
     }
     note(rv == APR_SUCCESS);
@@ -202,7 +202,7 @@ static void refund(aigw_limit_charge_t *charges, int count)
     int i, n = 0;
 
     for (i = 0; i < count; i++) {
-        held = charges[i].charged ? record_of(&charges[i]) : NULL;
+        held = charges[i].charged && (charges[i].hold || charges[i].cost > 0) ? record_of(&charges[i]) : NULL;
         charges[i].charged = 0;
         if (held && held->number) {
             aigw_limit_redis_keeper_settle(held);

@@ -164,13 +164,13 @@ static void add_charge(args_t *args, const aigw_limit_charge_t *charge, int hold
     add(args, fits ? "1" : "0");
 }
 
-static void read_charge(aigw_limit_charge_t *charge, const aigw_redis_reply_t *values, apr_time_t now, int yes)
+static void read_charge(aigw_limit_charge_t *charge, const aigw_redis_reply_t *values, apr_time_t now, int yes, int hold)
 {
     const aigw_rate_t *rate = &charge->limit->rate;
     const aigw_bucket_rate_t bucket = {rate->amount, rate->window, rate->burst};
     const int enough = values[ENOUGH].integer == 1;
 
-    charge->charged = yes && enough && charge->cost > 0;
+    charge->charged = yes && enough && (charge->cost > 0 || hold); /* what costs nothing yet may have used something in the end */
     charge->charged_at = charge->charged ? now : 0;
     charge->over = charge->soft && !enough;
     charge->left = values[LEFT_X].integer;
@@ -196,8 +196,8 @@ static int refuses(const aigw_limit_charge_t *charge, const aigw_redis_reply_t *
     return !charge->soft && values[ENOUGH].integer != 1;
 }
 
-apr_status_t aigw_limit_redis_decide(aigw_limit_charge_t *charges, int count, const char *id, apr_interval_time_t lease, int *refused,
-                                     apr_pool_t *p)
+apr_status_t aigw_limit_redis_decide(aigw_limit_charge_t *charges, int count, int hold, const char *id, apr_interval_time_t lease,
+                                     int *refused, apr_pool_t *p)
 {
     args_t args = {p, apr_palloc(p, (apr_size_t)(3 + count * 10) * sizeof(char *)), 0};
     const aigw_redis_reply_t *reply;
@@ -211,7 +211,7 @@ apr_status_t aigw_limit_redis_decide(aigw_limit_charge_t *charges, int count, co
     add(&args, id);
     add_number(&args, lease);
     for (i = 0; i < count; i++) {
-        add_charge(&args, &charges[i], *id != '\0');
+        add_charge(&args, &charges[i], hold);
     }
     if ((rv = ask(&args, 2 * count, AIGW_REDIS_ARRAY, &reply)) != APR_SUCCESS) {
         return rv;
@@ -225,7 +225,7 @@ apr_status_t aigw_limit_redis_decide(aigw_limit_charge_t *charges, int count, co
     for (i = 0; i < count; i++) {
         const aigw_redis_reply_t *values = &reply->elements[HEAD + i * PER_CHARGE];
 
-        read_charge(&charges[i], values, reply->elements[NOW].integer, yes);
+        read_charge(&charges[i], values, reply->elements[NOW].integer, yes, hold);
         if (refuses(&charges[i], values) && (*refused < 0 || charges[i].wait > charges[*refused].wait)) {
             *refused = i;
         }

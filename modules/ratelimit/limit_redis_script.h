@@ -29,10 +29,10 @@ typedef struct aigw_limit_held_t {
 /* What belongs to a charge: all but number and id. */
 void aigw_limit_held_of(aigw_limit_held_t *held, const aigw_limit_charge_t *charge);
 
-/* Asks, and on yes charges all. id: "": nothing is held open. lease: microseconds. charges: left, wait, reset, over, charged, charged_at are set. refused: as of aigw_limit_store_decide(); -1: all is charged.
+/* Asks, and on yes charges all. hold: of a call that is open. id: the name of what is held open then; "": nothing is. lease: microseconds. charges: left, wait, reset, over, charged, charged_at are set. refused: as of aigw_limit_store_decide(); -1: all is charged.
  * An error: there is no answer (of aigw_redis_vt.eval), or APR_EGENERAL: it is none that could be used; was logged. */
-apr_status_t aigw_limit_redis_decide(aigw_limit_charge_t *charges, int count, const char *id, apr_interval_time_t lease, int *refused,
-                                     apr_pool_t *p);
+apr_status_t aigw_limit_redis_decide(aigw_limit_charge_t *charges, int count, int hold, const char *id, apr_interval_time_t lease,
+                                     int *refused, apr_pool_t *p);
 
 /* Sets right what was charged. n: at most AIGW_LIMIT_REDIS_BATCH. */
 apr_status_t aigw_limit_redis_settle(aigw_limit_held_t *const *held, int n, apr_pool_t *p);

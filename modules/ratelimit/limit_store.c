@@ -2,10 +2,9 @@
 #include "limit_conf.h"
 #include "limit_memory.h"
 #include "limit_redis.h"
+#include "aigw_limit_hash.h"
 
 #include <apr_strings.h>
-#include <openssl/evp.h>
-#include <string.h>
 
 static const aigw_limit_store_vt *store = &aigw_limit_memory; /* AIGWLimitStore; set before there are children */
 
@@ -113,22 +112,14 @@ void aigw_limit_store_child_init(apr_pool_t *pchild, server_rec *main_server)
     if (store == &aigw_limit_redis) {
         aigw_limit_redis_child_init(pchild, main_server);
     }
+    aigw_limit_memory_child_init(pchild);
 }
 
 void aigw_limit_key(const aigw_limit_t *limit, const char *who, unsigned char key[AIGW_LIMIT_KEY])
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
     char head[128];
-    int n = apr_snprintf(head, sizeof head, "%d %d %d %" APR_TIME_T_FMT, (int)limit->section->tier, limit->what, limit->rate.algorithm,
-                         limit->rate.window);
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    int ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) && EVP_DigestUpdate(ctx, head, (size_t)n + 1) &&
-             EVP_DigestUpdate(ctx, limit->section->name, strlen(limit->section->name) + 1) && EVP_DigestUpdate(ctx, who, strlen(who)) &&
-             EVP_DigestFinal_ex(ctx, digest, NULL);
 
-    EVP_MD_CTX_free(ctx);
-    if (!ok) { /* out of memory: they all count together */
-        memset(digest, 0, AIGW_LIMIT_KEY);
-    }
-    memcpy(key, digest, AIGW_LIMIT_KEY);
+    apr_snprintf(head, sizeof head, "%d %d %d %" APR_TIME_T_FMT, (int)limit->section->tier, limit->what, limit->rate.algorithm,
+                 limit->rate.window);
+    aigw_limit_hash(head, limit->section->name, who, key);
 }

@@ -1,7 +1,10 @@
 /* mod_aigw_ratelimit: how much of what. This file only wires: hooks, directives. */
 #include "limit.h"
 #include "limit_conf.h"
+#include "limit_call.h"
+#include "limit_me.h"
 #include "limit_request.h"
+#include "limit_status.h"
 #include "limit_store.h"
 #include "aigw_signals.h"
 
@@ -44,8 +47,12 @@ static void register_hooks(apr_pool_t *p)
 
     ap_hook_check_config(check_config, core, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_child_init(child_init, NULL, core, APR_HOOK_MIDDLE); /* before it */
+    ap_hook_child_init(child_init, NULL, NULL,
+                       APR_HOOK_REALLY_FIRST); /* what begins later ends earlier: calls settle before their child has left */
     aigw_limit_request_register(p);
+    aigw_limit_call_register(p);
+    aigw_limit_me_register();
+    aigw_limit_status_register(p);
 }
 
 AP_DECLARE_MODULE(aigw_ratelimit) = {STANDARD20_MODULE_STUFF,

@@ -1,0 +1,13 @@
+/* The key of a limit for somebody: the same in every process and on every machine, and such that nobody can find two of one key.
+ *
+ * Thread: any.
+ */
+#ifndef AIGW_LIMIT_HASH_H
+#define AIGW_LIMIT_HASH_H
+
+#include "aigw_limit_table.h"
+
+/* The beginning of the SHA-256 of the three, each with its NUL but the last. Where there is no memory for it all are one. */
+void aigw_limit_hash(const char *limit, const char *section, const char *who, unsigned char key[AIGW_LIMIT_KEY]);
+
+#endif
