@@ -1,0 +1,193 @@
+# mod_aigw_ratelimit in Redis: exact over children and over two gateways; what happens where Redis is killed, stopped, slow or forgetful, and that it is well again by itself;
+# what calls hold open is given back, however they and their child end.
+use strict;
+use warnings FATAL => 'all';
+use Apache::Test qw(-withtestmore);
+use JSON::PP ();
+use POSIX ();
+use Time::HiRes qw(sleep time);
+use AIGW::Client qw(get);
+use AIGW::Log;
+use AIGW::Raw;
+use AIGW::Redis;
+use AIGW::Server;
+use AIGW::Services qw(slurp);
+
+my ($mpm) = map { /(\w+)/ } grep { Apache::Test::have_module("mpm_$_") } qw(event worker prefork);
+my $refused = '429 rate_limit_error rate_limit_exceeded';
+plan tests => 4 + 7 + 4 + 3 * 21 + 13 + 15 + 1, need_module('mod_aigw', 'mod_aigw_ratelimit'), sub { AIGW::Redis->available };
+
+# ------------------------------------------------------------------ gateways
+
+sub gateway {
+    my ($url, %o) = @_;
+    my $more = $o{conf} // '';
+    return AIGW::Server->new(conf => <<"CONF");
+AIGWErrors on
+AIGWRedis $url
+AIGWRedisFailure @{[ $o{failure} // 'local' ]}
+AIGWLimitStore redis
+AIGWLimitLease @{[ $o{lease} // '60s' ]}
+<AIGWModel echo>
+    AIGWUpstream echo
+</AIGWModel>
+<AIGWModel raw>
+    AIGWUpstream openai http://127.0.0.1:$ENV{AIGW_RAW_PORT}/v1
+    AIGWTokenEstimate bytes=4
+</AIGWModel>
+AIGWLimitBy header:X-Team
+<Location /window>
+    SetHandler aigw-models
+    AIGWLimit requests 100/hour
+</Location>
+<Location /bucket>
+    SetHandler aigw-models
+    AIGWLimit requests 100/day algorithm=token-bucket burst=100
+</Location>
+<Location /small>
+    SetHandler aigw-models
+    AIGWLimit requests 2/hour
+</Location>
+<Location /large>
+    SetHandler aigw-models
+    AIGWLimit requests 1000000/hour
+</Location>
+<Location /tokens>
+    SetHandler aigw-chat-completions
+    AIGWLimit tokens 100/hour
+</Location>
+<Location /slots>
+    SetHandler aigw-chat-completions
+    AIGWLimit concurrent 2
+</Location>
+<Location /server-status>
+    SetHandler server-status
+</Location>
+<IfModule !mpm_prefork_module>
+    StartServers 3
+    ServerLimit 3
+    ThreadsPerChild 16
+    MaxRequestWorkers 48
+    MinSpareThreads 48
+    MaxSpareThreads 48
+</IfModule>
+$more
+CONF
+}
+
+sub ask { my ($s, $path, $team) = @_; return get($path, port => $s->{port}, headers => ['X-Team' => $team]) }
+sub what { my ($r) = @_; my $e = $r->{status} >= 400 ? $r->json->{error} : undef; return $e ? join ' ', $r->{status}, $e->{type}, $e->{code} // 'null' : $r->{status} }
+
+# Eight clients, each 50 requests, or until they are told to stop: how often which status. The longest that one took is in {longest}.
+sub hammer {
+    my ($servers, $path, $team, $during, $endless) = @_;
+    my @pipes;
+    pipe my $stop, my $go or die $!;
+    for my $client (0 .. 7) {
+        pipe my $in, my $out or die $!;
+        my $pid = fork // die $!;
+        if (!$pid) {
+            close $go;
+            my ($s, %count, $longest) = ($servers->[$client % @$servers], (), 0);
+            for (my $n = 0; $endless ? !IO::Select->new($stop)->can_read(0.002) : $n < 50; $n++) {
+                my $began = time;
+                $count{ eval { ask($s, $path, $team)->{status} } // 'lost' }++;
+                $longest = time - $began if time - $began > $longest;
+            }
+            syswrite $out, join(' ', (map { "$_=$count{$_}" } sort keys %count), sprintf 'longest=%d', 1000 * $longest) . "\n";
+            POSIX::_exit(0);
+        }
+        push @pipes, [$pid, $in];
+        close $out;
+    }
+    close $stop;
+    my $ok = !$during || eval { $during->(); 1 };
+    my $why = $@;
+    close $go;
+    my %all = (longest => 0);
+    for (@pipes) {
+        my ($pid, $in) = @$_;
+        my $line = <$in> // '';
+        while ($line =~ /(\w+)=(\d+)/g) { $1 eq 'longest' ? ($all{longest} = $2 > $all{longest} ? $2 : $all{longest}) : ($all{$1} += $2) }
+        waitpid $pid, 0;
+    }
+    die $why if !$ok;
+    return \%all;
+}
+sub statuses { my ($all) = @_; return { map { $_ => $all->{$_} } grep { $_ ne 'longest' } keys %$all } }
+sub lines { my ($s, $re) = @_; my $log = $s->log; return scalar(() = $log =~ /$re/g) }
+
+# ------------------------------------------------------------------ exact
+
+my $redis = AIGW::Redis->new;
+my ($one, $two) = map { gateway($redis->url) } 1 .. 2;
+is_deeply statuses(hammer([$one], '/window', 'a')), { 200 => 100, 429 => 300 }, 'eight clients, three children, 400 requests, a limit of 100: exactly 100';
+is_deeply statuses(hammer([$one], '/bucket', 'a')), { 200 => 100, 429 => 300 }, '… of a token bucket too';
+is_deeply statuses(hammer([$one, $two], '/window', 'b')), { 200 => 100, 429 => 300 }, 'two gateways: exactly 100';
+is_deeply statuses(hammer([$one, $two], '/bucket', 'b', sub { $redis->cmd('SCRIPT', 'FLUSH') for 1 .. 20 })), { 200 => 100, 429 => 300 }, '… of a bucket, while Redis forgets the script: exactly 100';
+
+# ------------------------------------------------------------------ what clients are told
+
+my $r = ask($one, '/small', 'c');
+is join(' ', map { $r->header($_) } qw(x-ratelimit-limit-requests x-ratelimit-remaining-requests X-RateLimit-Remaining RateLimit-Policy)), '2 1 1 "requests";q=2;w=3600', 'headers';
+cmp_ok $r->header('x-ratelimit-reset-requests') =~ /^(\d+)h(\d+)m/ ? $1 * 60 + $2 : -1, '>=', 60, '… the time until all is back: of the window and its slice';
+is what(ask($two, '/small', 'c')), 200, 'the second at the other gateway';
+$r = ask($one, '/small', 'c');
+is what($r), $refused, 'the third is refused';
+cmp_ok $r->header('Retry-After'), '>', 3000, '… for most of an hour';
+is $r->header('x-ratelimit-remaining-requests'), 0, '… and nothing is left';
+is_deeply [grep { $redis->cmd('PTTL', $_) <= 0 } @{ $redis->cmd('KEYS', '*') }], [], 'every key expires';
+
+# ------------------------------------------------------------------ Redis is restarted
+
+my $all = hammer([$one, $two], '/window', 'd', sub {
+    $one->wait_for('requests', 20, sub { @{ $redis->cmd('KEYS', '*') } });
+    $redis->restart;
+});
+is $all->{lost}, undef, 'Redis is restarted in the middle of it: everybody is answered';
+is $all->{200} + $all->{429}, 400, '… with yes or no';
+cmp_ok $all->{200}, '<=', 100 + 100 + 2 * 100, '… never more than the limit of Redis before and after, and of both machines between' or diag explain $all;
+$one->wait_for('Redis', 20, sub { what(ask($one, '/small', 'e' . rand)) eq '200' && @{ $redis->cmd('KEYS', '*') } });
+is what(ask($one, '/small', 'f')) . what(ask($two, '/small', 'f')) . what(ask($one, '/small', 'f')), "200200$refused", 'then it counts again';
+$_->stop for $one, $two;
+
+# ------------------------------------------------------------------ without Redis
+
+# One trouble of Redis's under load. The gateway has found out when it says so, and is well again when it says that.
+sub trouble {
+    my ($s, $failure, $name, $begin, $end) = @_;
+    my ($away, $back) = map { lines($s, $_) } 'AIGW0430', 'AIGW0431';
+    my $team = "$name-" . int rand 1e9;
+    my @answers;
+    my $all = hammer([$s], '/large', 'load', sub {
+        sleep 0.05 until lines($s, 'AIGW0430') == $away;
+        $begin->();
+        $s->wait_for("a gateway that notices ($name)", 20, sub { lines($s, 'AIGW0430') > $away });
+        # every child has to notice; a question that still waits is answered like the others
+        @answers = map { ask($s, '/small', $team) } 1 .. 8;
+        $end->();
+        $s->wait_for("a gateway that is well again ($name)", 20, sub { lines($s, 'AIGW0431') - $back == lines($s, 'AIGW0430') - $away });
+    }, 1);
+    is $all->{lost}, undef, "$failure, $name: every client is answered";
+    my @other = grep { !/^(?:200|longest)$/ } keys %$all;
+    is "@other", $failure eq 'closed' ? '503' : '', '… as it should be';
+    my $whats = join ',', map { what($_) } @answers;
+    my %expected = (open => join(',', (200) x 8), local => qr/^200,200(?:,\Q$refused\E){6}\z/, closed => join(',', ('503 server_error store_unavailable') x 8));
+    like $whats, ref $expected{$failure} ? $expected{$failure} : qr/^\Q$expected{$failure}\E\z/, "… what AIGWRedisFailure $failure says";
+    is $answers[0]->header('x-ratelimit-remaining-requests'), $failure eq 'local' ? 1 : undef, '… and the headers say only what is known' if $failure ne 'closed';
+    is what(ask($s, '/small', "$team-after")) . what(ask($s, '/small', "$team-after")) . what(ask($s, '/small', "$team-after")), "200200$refused", '… then it counts again';
+    cmp_ok $all->{longest}, '<', 5000, '… and nobody waited for long';
+    $s->wait_for('idle workers', 20, sub { get('/server-status?auto', port => $s->{port})->content =~ /^BusyWorkers: 1$/m });
+    pass '… no worker hangs';
+    return;
+}
+
+for my $failure (qw(local open closed)) {
+    my $proxy = $redis->proxy;
+    my $s = gateway($proxy->{url}, failure => $failure, conf => 'AIGWRedisTimeout command=50ms connect=250ms');
+    trouble($s, $failure, 'killed', sub { $redis->kill }, sub { $redis->start });
+    trouble($s, $failure, 'stopped', sub { $redis->pause }, sub { $redis->resume });
+    trouble($s, $failure, 'slow', sub { $proxy->mode('pass', delay_ms => 100) }, sub { $proxy->mode('pass') });
+    $s->stop;
+}
+
