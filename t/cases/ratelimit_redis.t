@@ -15,7 +15,7 @@ use AIGW::Services qw(slurp);
 
 my ($mpm) = map { /(\w+)/ } grep { Apache::Test::have_module("mpm_$_") } qw(event worker prefork);
 my $refused = '429 rate_limit_error rate_limit_exceeded';
-plan tests => 4 + 7 + 4 + 3 * 21 + 13 + 15 + 1, need_module('mod_aigw', 'mod_aigw_ratelimit'), sub { AIGW::Redis->available };
+plan tests => 4 + 7 + 4 + 3 * 22 - 3 + 5 + 5 + 3 + 2 + 3 + 2 + 4 + 2, need_module('mod_aigw', 'mod_aigw_ratelimit'), sub { AIGW::Redis->available };
 
 # ------------------------------------------------------------------ gateways
 
@@ -88,7 +88,7 @@ sub hammer {
         my $pid = fork // die $!;
         if (!$pid) {
             close $go;
-            my ($s, %count, $longest) = ($servers->[$client % @$servers], (), 0);
+            my ($s, $longest, %count) = ($servers->[$client % @$servers], 0);
             for (my $n = 0; $endless ? !IO::Select->new($stop)->can_read(0.002) : $n < 50; $n++) {
                 my $began = time;
                 $count{ eval { ask($s, $path, $team)->{status} } // 'lost' }++;
@@ -147,7 +147,9 @@ my $all = hammer([$one, $two], '/window', 'd', sub {
 is $all->{lost}, undef, 'Redis is restarted in the middle of it: everybody is answered';
 is $all->{200} + $all->{429}, 400, '… with yes or no';
 cmp_ok $all->{200}, '<=', 100 + 100 + 2 * 100, '… never more than the limit of Redis before and after, and of both machines between' or diag explain $all;
-$one->wait_for('Redis', 20, sub { what(ask($one, '/small', 'e' . rand)) eq '200' && @{ $redis->cmd('KEYS', '*') } });
+for my $s ($one, $two) {
+    $s->wait_for('children that are well again', 20, sub { ask($s, '/large', 'e'); lines($s, 'AIGW0430') == lines($s, 'AIGW0431') });
+}
 is what(ask($one, '/small', 'f')) . what(ask($two, '/small', 'f')) . what(ask($one, '/small', 'f')), "200200$refused", 'then it counts again';
 $_->stop for $one, $two;
 
@@ -177,8 +179,7 @@ sub trouble {
     is $answers[0]->header('x-ratelimit-remaining-requests'), $failure eq 'local' ? 1 : undef, '… and the headers say only what is known' if $failure ne 'closed';
     is what(ask($s, '/small', "$team-after")) . what(ask($s, '/small', "$team-after")) . what(ask($s, '/small', "$team-after")), "200200$refused", '… then it counts again';
     cmp_ok $all->{longest}, '<', 5000, '… and nobody waited for long';
-    $s->wait_for('idle workers', 20, sub { get('/server-status?auto', port => $s->{port})->content =~ /^BusyWorkers: 1$/m });
-    pass '… no worker hangs';
+    ok $s->wait_for('idle workers', 20, sub { get('/server-status?auto', port => $s->{port})->content =~ /^BusyWorkers: 1$/m }), '… no worker hangs';
     return;
 }
 
@@ -189,5 +190,124 @@ for my $failure (qw(local open closed)) {
     trouble($s, $failure, 'stopped', sub { $redis->pause }, sub { $redis->resume });
     trouble($s, $failure, 'slow', sub { $proxy->mode('pass', delay_ms => 100) }, sub { $proxy->mode('pass') });
     $s->stop;
+    is lines($s, 'exit signal|AIGW0432'), 0, '… no child has crashed';
 }
 
+# ------------------------------------------------------------------ calls
+
+my $gw = gateway($redis->url, lease => '1s');
+
+# A call that has begun and waits in the middle of its answer, unless it is refused. Costs 40 tokens.
+sub begin {
+    my ($path, $team, %more) = @_;
+    my $tag = tag();
+    my $c = AIGW::Client->new(port => $gw->{port});
+    my %body = (model => 'raw', scenario => 'gate:2', tag => $tag, stream => \1, max_tokens => 30, messages => [{ role => 'user', content => 'x' x 12 }], %more);
+    $c->request(POST => $path, headers => ['X-Team' => $team], json => \%body);
+    return { client => $c, tag => $tag };
+}
+sub status { my ($call) = @_; $call->{head} ||= $call->{client}->head; return $call->{head}{status} }
+sub finish { my ($call) = @_; status($call); raw_go($call->{tag}); return ($call->{client}->events)[-1]{data} }
+
+sub members { return map { @{ $redis->cmd('ZRANGE', $_, 0, -1) } } grep { $redis->cmd('TYPE', $_) eq 'zset' } @{ $redis->cmd('KEYS', '*') } }
+sub used { my $sum = 0; for (map { $redis->cmd('GET', $_) // '' } grep { $redis->cmd('TYPE', $_) eq 'string' } @{ $redis->cmd('KEYS', '*') }) { my (undef, @counts) = split ' '; $sum += $_ for @counts } return $sum }
+sub none_held { my ($why) = @_; return ok $gw->wait_for('calls that hold nothing', 20, sub { !members() }), $why }
+# After the lease of what is held now
+sub after_lease {
+    my ($key) = grep { $redis->cmd('TYPE', $_) eq 'zset' } @{ $redis->cmd('KEYS', '*') };
+    my (undef, $until) = @{ $redis->cmd('ZRANGE', $key, 0, 0, 'WITHSCORES') };
+    $gw->wait_for('time', 20, sub { my ($s, $us) = @{ $redis->cmd('TIME') }; $s * 1e6 + $us > $until });
+    return;
+}
+
+$redis->cmd('FLUSHALL');
+my @calls = map { begin('/tokens', 'a') } 1 .. 5;
+is join(' ', sort map { status($_) } @calls), '200 200 429 429 429', 'five calls of 40 tokens at once, a limit of 100: two';
+is used(), 80, '… their tokens are reserved';
+my @two = grep { status($_) == 200 } @calls;
+after_lease();
+is((status(begin('/tokens', 'a'))), 429, '… for as long as they run');
+finish($_) for @two;
+none_held('then nothing is reserved');
+my $each = used() / 2;
+cmp_ok $each, '<', 40, "… but charged what was used: $each each";
+
+$redis->cmd('FLUSHALL');
+@calls = map { begin('/slots', 'a') } 1 .. 2;
+is join(' ', map { status($_) } @calls), '200 200', 'two calls at a time';
+my $third = begin('/slots', 'a');
+is what($third->{client}->response), '429 rate_limit_error concurrency_limit_exceeded', 'a third is refused';
+after_lease();
+is status(begin('/slots', 'a')), 429, '… for as long as they run';
+$redis->restart;
+$gw->wait_for('slots', 20, sub { members() == 2 });
+pass 'what runs comes back after Redis was restarted';
+finish($_) for @calls;
+none_held('… and goes when it ends');
+
+# ------------------------------------------------------------------ however they end
+
+$redis->cmd('FLUSHALL');
+@calls = (begin('/tokens', 'b'), begin('/slots', 'b'), begin('/slots', 'b'));
+status($_) for @calls;
+is scalar(members()), 3, 'three calls';
+my @children = $gw->children;
+kill KILL => map { (split m{/})[0] } @children;
+$gw->wait_gone(20, @children);
+$gw->wait_for('slots of children that were killed', 20, sub { my $call = begin('/slots', 'b', scenario => 'ok'); status($call) == 200 });
+$gw->wait_for('tokens of children that were killed', 20, sub { my $call = begin('/tokens', 'b', max_tokens => 90, scenario => 'ok'); status($call) == 200 });
+pass 'their children are killed: after the lease all of it is free again';
+none_held('… and nothing is held');
+
+$redis->cmd('FLUSHALL');
+@calls = (begin('/tokens', 'c'), begin('/slots', 'c'));
+status($_) for @calls;
+is scalar(members()), 2, 'two calls';
+$_->{client}->close for @calls;
+none_held('their clients have gone: nothing is held');
+
+$redis->cmd('FLUSHALL');
+@calls = (begin('/tokens', 'd'), begin('/slots', 'd'));
+status($_) for @calls;
+$redis->pause;
+finish($_) for @calls;
+pass 'calls end while Redis is stopped: their clients do not wait';
+$redis->resume;
+none_held('… and when it goes on it is told');
+is used(), $each, '… of each once';
+
+$redis->cmd('FLUSHALL');
+@calls = (begin('/tokens', 'e'), begin('/slots', 'e'));
+status($_) for @calls;
+$redis->kill;
+finish($_) for @calls;
+$redis->start;
+$gw->wait_for('a child that tells Redis', 20, sub { used() });
+is used(), $each, 'calls end while Redis is killed: what they used is charged when it is back';
+none_held('… and nothing is held');
+
+$redis->cmd('FLUSHALL');
+@calls = (begin('/tokens', 'f'), begin('/slots', 'f'));
+status($_) for @calls;
+@children = $gw->children;
+$gw->signal('USR1');
+$gw->wait_for('a restart', 20, sub { lines($gw, 'resuming normal operations') == 2 });
+after_lease();
+is scalar(members()), 2, 'calls of children that are to go are held on';
+finish($_) for @calls;
+$_->{client}->close for @calls;
+$gw->wait_gone(20, @children);
+is join(',', members()), '', 'when the children have gone nothing is held';
+is used(), $each, '… and what was used is charged';
+$gw->stop;
+is lines($gw, 'exit signal (?!Killed)|AIGW043[2356]'), 0, 'no child has crashed, nothing was lost' or diag $gw->log;
+
+# ------------------------------------------------------------------ configuration
+
+{
+    my $none = AIGW::Server->new(stopped => 1, conf => 'AIGWLimitStore redis');
+    my $said = `$none->{httpd} -d $none->{dir} -f $none->{dir}/httpd.conf -t 2>&1`;
+    $said .= $none->log;
+    isnt $?, 0, 'AIGWLimitStore redis without AIGWRedis: configtest fails';
+    like $said, qr/AIGW0437: .*AIGWRedis redis:/, '… and says what is missing';
+}
