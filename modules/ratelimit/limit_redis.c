@@ -2,7 +2,7 @@
 #include "limit_conf.h"
 #include "limit_redis_keeper.h"
 #include "limit_redis_script.h"
-#include "aigw_signals.h"
+#include "aigw_clock.h"
 
 #include <http_log.h>
 #include <apr_atomic.h>
@@ -29,12 +29,21 @@ static const char *instead(void)
     }
 }
 
+/* Once for as long as it lasts; and not more often than once a second, where a Redis that is too busy answers some and not others. */
 static void note(int answers)
 {
+    static volatile apr_uint32_t said; /* seconds of aigw_clock_now() */
+    apr_uint32_t now, before;
+
     if (answers && apr_atomic_read32(&away) && apr_atomic_xchg32(&away, 0)) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, server, "AIGW0431: Redis counts limits again");
     }
-    else if (!answers && !apr_atomic_xchg32(&away, 1)) {
+    if (answers || apr_atomic_read32(&away)) {
+        return;
+    }
+    now = (apr_uint32_t)apr_time_sec(aigw_clock_now());
+    before = apr_atomic_read32(&said);
+    if (now != before && apr_atomic_cas32(&said, now, before) == before && !apr_atomic_xchg32(&away, 1)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server, "AIGW0430: Redis does not count limits: until it does, %s (AIGWRedisFailure)",
                      instead());
     }

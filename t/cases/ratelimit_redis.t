@@ -15,7 +15,7 @@ use AIGW::Services qw(slurp);
 
 my ($mpm) = map { /(\w+)/ } grep { Apache::Test::have_module("mpm_$_") } qw(event worker prefork);
 my $refused = '429 rate_limit_error rate_limit_exceeded';
-plan tests => 4 + 7 + 4 + 3 * 22 - 3 + 5 + 5 + 3 + 2 + 3 + 2 + 4 + 2, need_module('mod_aigw', 'mod_aigw_ratelimit'), sub { AIGW::Redis->available };
+plan tests => 4 + 7 + 4 + 3 * 22 - 3 + 5 + 5 + 3 + 2 + 3 + 2 + 4 + 2 + 4 + 2 + 2, need_module('mod_aigw', 'mod_aigw_ratelimit'), sub { AIGW::Redis->available };
 
 # ------------------------------------------------------------------ gateways
 
@@ -162,7 +162,6 @@ sub trouble {
     my $team = "$name-" . int rand 1e9;
     my @answers;
     my $all = hammer([$s], '/large', 'load', sub {
-        sleep 0.05 until lines($s, 'AIGW0430') == $away;
         $begin->();
         $s->wait_for("a gateway that notices ($name)", 20, sub { lines($s, 'AIGW0430') > $away });
         # every child has to notice; a question that still waits is answered like the others
@@ -301,6 +300,43 @@ is join(',', members()), '', 'when the children have gone nothing is held';
 is used(), $each, '… and what was used is charged';
 $gw->stop;
 is lines($gw, 'exit signal (?!Killed)|AIGW043[2356]'), 0, 'no child has crashed, nothing was lost' or diag $gw->log;
+
+# ------------------------------------------------------------------ answers that are lost: it was done, and nobody knows
+
+my $proxy = $redis->proxy;
+$gw = gateway($proxy->{url}, lease => '1s', conf => "StartServers 1\n<Location /dry>\nSetHandler aigw-models\nAIGWLimit requests 2/hour\nAIGWLimitMode dry-run\n</Location>");
+$redis->cmd('FLUSHALL');
+@calls = (begin('/tokens', 'g'), begin('/slots', 'g'));
+status($_) for @calls;
+$proxy->mode('lose');
+finish($_) for @calls;
+$gw->wait_for('a settlement whose answer is lost', 20, sub { used() == $each });
+my ($key) = grep { $redis->cmd('TYPE', $_) eq 'string' } @{ $redis->cmd('KEYS', '*') };
+$proxy->mode('pass');
+sub well_again { return $gw->wait_for('children that are well again', 20, sub { ask($gw, '/large', 'g'); lines($gw, 'AIGW0430') == lines($gw, 'AIGW0431') }) }
+well_again();
+finish(begin('/tokens', 'g')); # it is told behind the other
+none_held('settlements whose answers were lost are told again');
+is eval { (split ' ', $redis->cmd('GET', $key))[1] }, 2 * $each, '… and charged once';
+
+$redis->cmd('FLUSHALL');
+$proxy->mode('lose');
+my $call = begin('/tokens', 'h');
+is status($call), 200, 'a decision whose answer is lost: this machine decides';
+is scalar(members()), 1, '… though Redis has reserved tokens';
+$proxy->mode('pass');
+finish($call);
+after_lease();
+well_again();
+my $large = begin('/tokens', 'h', max_tokens => 90, scenario => 'ok');
+is status($large), 200, '… which are there again after their lease';
+none_held('… and nothing is held');
+
+# ------------------------------------------------------------------ dry run
+
+is join(' ', map { my $answer = ask($gw, '/dry', 'i'); $answer->{status} . ($answer->header('x-ratelimit-limit-requests') // '') } 1 .. 4), '200 200 200 200', 'a dry run refuses nothing';
+is lines($gw, 'AIGW0421'), 2, '… and says what it would have';
+$gw->stop;
 
 # ------------------------------------------------------------------ configuration
 
