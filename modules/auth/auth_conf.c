@@ -58,7 +58,14 @@ const apr_array_header_t *aigw_auth_conf_models(const ap_conf_vector_t *per_dir)
 {
     const aigw_auth_dir_t *conf = ap_get_module_config(per_dir, &aigw_auth_module);
 
-    return conf->models && conf->models->nelts ? conf->models : NULL;
+    return conf && conf->models && conf->models->nelts ? conf->models : NULL;
+}
+
+const apr_array_header_t *aigw_auth_conf_tier_models(const server_rec *s, const aigw_identity_t *identity)
+{
+    const ap_conf_vector_t *tier = aigw_auth_core->tier_conf(s, aigw_auth_core->tier_name(s, identity));
+
+    return tier ? aigw_auth_conf_models(tier) : NULL;
 }
 
 static const char *set_key_file(cmd_parms *cmd, void *dummy, const char *arg)

@@ -4,6 +4,7 @@
 
 #include <httpd.h>
 #include <http_config.h>
+#include "aigw_request.h"
 #include "cors.h"
 #include "jwks_conf.h"
 #include "key_store.h"
@@ -35,5 +36,8 @@ extern const command_rec aigw_auth_conf_commands[];
 
 /* The patterns of the models that the location of r gives; NULL: all. */
 const apr_array_header_t *aigw_auth_conf_models(const ap_conf_vector_t *per_dir);
+
+/* Those that <AIGWTier> gives to this one, or the default tier; NULL: all. */
+const apr_array_header_t *aigw_auth_conf_tier_models(const server_rec *s, const aigw_identity_t *identity);
 
 #endif

@@ -6,6 +6,7 @@
 #include "aigw_signals.h"
 
 #include <ap_mpm.h>
+#include <ap_provider.h>
 #include <http_log.h>
 
 const aigw_core_t *aigw_limit_core;
@@ -40,6 +41,8 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
 
 static void register_hooks(apr_pool_t *p)
 {
+    ap_register_provider(p, AIGW_TIER_DIRECTIVE, "AIGWLimit", "0", &aigw_ratelimit_module);
+    ap_register_provider(p, AIGW_TIER_DIRECTIVE, "AIGWLimitBy", "0", &aigw_ratelimit_module);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
