@@ -19,7 +19,7 @@ my @refused = ('SetHandler aigw-chat', 'Require valid-user', 'AuthType AIGW', 'A
 
 sub key { my ($who) = @_; return "aigw_${who}_" . substr sha256_hex("secret of $who"), 0, 43 }
 
-plan tests => 3 * @refused + 4 + 13 + 9 + 4 + 2 + 3 + 1, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_test');
+plan tests => 3 * @refused + 4 + 13 + 9 + 4 + 2 + 3 + 9 + 1, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_test');
 
 for my $inside (@refused) {
     my ($status, $out) = conf_check("ServerAdmin x\n<AIGWTier pro>\nAIGWAllowModels x\n$inside\n</AIGWTier>\n");
@@ -166,4 +166,25 @@ is get('/v1/tier', fields('dave'))->content, "much\n", 'a directive of another m
 is get('/v1/tier', fields('bob'))->content, "nothing\n", '… in a tier that does not have it';
 is get('/open/tier', fields())->content, "little\n", '… in the default one';
 $s->stop;
+
+# ------------------------------------------------------------------ what ships: conf/aigw.conf, with what stands beside it
+
+{
+    my $example = AIGW::Server->new(stopped => 1, conf => '');
+    spew("$example->{dir}/aigw.keys", join '', map { $json->encode({ id => $_, sha256 => sha256_hex(key($_)), user => $_, tier => $_, scopes => ['chat'] }) . "\n" } qw(pro enterprise));
+    chmod 0644, "$example->{dir}/aigw.keys";
+    my $conf = "$ENV{AIGW_SRC}/../conf";
+    $example->configure(join '', (map { "Include \"$conf/$_.conf\"\n" } qw(aigw auth ratelimit)), map { "<Location \"$_\">\nSetHandler aigw-models\n</Location>\n" } qw(/open /health /ready));
+    $example->start;
+    $port = $example->{port};
+    my $policy = sub { my ($path, $who) = @_; my $r = get($path, fields($who)); return what($r) . ': ' . ($r->header('RateLimit-Policy') // 'none') };
+    is $policy->('/open'), '200: "requests";q=10;w=60, "requests-2";q=100;w=3600', 'nobody known: free';
+    is $policy->('/v1/models', 'pro'), '200: "requests";q=600;w=60, "requests-2";q=60;w=60, "requests-3";q=1000;w=3600', 'pro, besides what ratelimit.conf says of addresses';
+    like $policy->('/v1/models', 'enterprise'), qr/q=300;w=60, "requests-3";q=10000;w=3600\z/, 'enterprise';
+    is join(' ', map { what(get('/open', fields())) } 2 .. 10), join(' ', (200) x 9), 'ten a minute';
+    is what(get('/open', fields())), '429 rate_limit_exceeded', '… and no more';
+    is what(get('/v1/models', fields('pro'))), 200, '… for them alone';
+    is what(get('/v1/models', fields())), '401 missing_api_key', '… and where a key is wanted, that is what is said';
+    is $policy->("/$_"), '200: none', "/$_ costs nothing" for qw(health ready);
+}
 log_clean();
