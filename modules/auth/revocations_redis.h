@@ -7,6 +7,7 @@
 #define AIGW_AUTH_REVOCATIONS_REDIS_H
 
 #include <httpd.h>
+#include <http_config.h>
 #include "aigw_revoked.h"
 
 /* The directive AIGWRevocationStore. */
