@@ -19,6 +19,7 @@ typedef struct aigw_auth_server_t {
     aigw_jwks_conf_t jwks;          /* AIGWJwks… */
     aigw_followed_file_t *tiers;    /* AIGWTierFile; NULL: none */
     int revocations, login_workers; /* AIGWRevocations, AIGWLoginWorkers; of the main server. 0: not said */
+    int revocations_redis;          /* AIGWRevocationStore redis; of the main server */
 } aigw_auth_server_t;
 
 typedef struct aigw_auth_dir_t {

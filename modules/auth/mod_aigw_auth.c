@@ -12,6 +12,7 @@
 #include "refuse.h"
 #include "require.h"
 #include "revocations.h"
+#include "revocations_redis.h"
 #include "token.h"
 #include "aigw_hooks.h"
 #include "aigw_names.h"
@@ -79,6 +80,12 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
         }
     }
     return aigw_login_conf_check(pconf) ? HTTP_INTERNAL_SERVER_ERROR : OK;
+}
+
+/* Behind the core's, which knows then whether there is a Redis. */
+static int check_store(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    return aigw_revocations_redis_check(s) ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }
 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -166,6 +173,7 @@ static void register_hooks(apr_pool_t *p)
     aigw_logout_register(p);
     aigw_me_register(p);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(check_store, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_fixups(note_models, NULL, NULL, APR_HOOK_LAST);

@@ -1,5 +1,6 @@
 #include "conf.h"
 #include "model_conf.h"
+#include "redis_conf.h"
 #include "tier.h"
 
 #include <http_core.h>
@@ -302,6 +303,14 @@ const command_rec aigw_conf_commands[] = {
     AP_INIT_TAKE1("AIGWDefaultModel", set_default_model, NULL, RSRC_CONF, "the model of requests that name none"),
     AP_INIT_RAW_ARGS("<AIGWTier", aigw_tier_section, NULL, RSRC_CONF, "what users of a tier have: directives as in <Location>"),
     AP_INIT_TAKE1("AIGWDefaultTier", set_default_tier, NULL, RSRC_CONF, "the tier of those who have none, or one that is not configured"),
+    AP_INIT_TAKE_ARGV("AIGWRedis", aigw_redis_conf_server, NULL, RSRC_CONF,
+                      "redis://host:port or unix:/path of a Redis, then password=SOURCE, user=NAME, db=N"),
+    AP_INIT_ITERATE("AIGWRedisTimeout", aigw_redis_conf_timeout, NULL, RSRC_CONF, "connect=TIME and command=TIME"),
+    AP_INIT_TAKE1("AIGWRedisConnections", aigw_redis_conf_connections, NULL, RSRC_CONF,
+                  "how many connections to Redis a child has at most"),
+    AP_INIT_TAKE1("AIGWRedisFailure", aigw_redis_conf_failure, NULL, RSRC_CONF,
+                  "local, open or closed: what holds where Redis does not answer"),
+    AP_INIT_TAKE1("AIGWRedisPrefix", aigw_redis_conf_prefix, NULL, RSRC_CONF, "how all keys in Redis begin, with a hash tag in braces"),
     AP_INIT_FLAG("AIGWAllowUnverifiedUpstream", set_allow_unverified, NULL, RSRC_CONF,
                  "on: https upstreams need not be verified (dangerous)"),
     AP_INIT_RAW_ARGS("<AIGWModel", aigw_model_conf_section, NULL, RSRC_CONF, "a model and the upstream that serves it"),

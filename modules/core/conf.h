@@ -38,6 +38,7 @@ typedef struct aigw_server_conf_t {
     apr_interval_time_t connect_timeout; /* AIGWConnectTimeout, microseconds */
     int reactors;                        /* AIGWReactors; 0: auto. Of the main server only */
     int defer_queue;                     /* AIGWDeferQueue. Of the main server only */
+    struct aigw_redis_t *redis;          /* AIGWRedis and its kin, of redis_conf.c. Of the main server only; NULL: none of them */
 } aigw_server_conf_t;
 
 extern const command_rec aigw_conf_commands[];

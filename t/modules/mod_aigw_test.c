@@ -345,6 +345,86 @@ static int print_tier(request_rec *r)
     return OK;
 }
 
+/* ------------------------------------------------------------------ Redis */
+
+static const char *outcome(apr_status_t rv)
+{
+    return rv == APR_SUCCESS        ? "ok"
+           : rv == APR_EAGAIN       ? "again"
+           : rv == APR_TIMEUP       ? "timeup"
+           : rv == APR_ECONNREFUSED ? "refused"
+           : rv == APR_ECONNRESET   ? "reset"
+                                    : "other";
+}
+
+static void print_reply(request_rec *r, const aigw_redis_reply_t *reply)
+{
+    int i;
+
+    switch (reply->kind) {
+    case AIGW_REDIS_NIL:
+        ap_rputs(" nil", r);
+        break;
+    case AIGW_REDIS_INTEGER:
+        ap_rprintf(r, " %" APR_INT64_T_FMT, reply->integer);
+        break;
+    case AIGW_REDIS_ARRAY:
+        ap_rputs(" [", r);
+        for (i = 0; i < reply->count && i < 20; i++) {
+            print_reply(r, &reply->elements[i]);
+        }
+        ap_rprintf(r, " ]%d", reply->count);
+        break;
+    default:
+        ap_rprintf(r, " %s%s/%" APR_SIZE_T_FMT, reply->kind == AIGW_REDIS_ERROR ? "error:" : "", reply->len > 100 ? "..." : reply->data,
+                   reply->len);
+    }
+}
+
+/* ?cmd=GET+key or ?eval=1+key+argument (of a script that never changes), n times; ?away, ?about. A word "%00" is a NUL byte. */
+static int run_redis(request_rec *r)
+{
+    static aigw_redis_script_t script = {.name = "test", .text = "return {redis.call('INCRBY', KEYS[1], ARGV[1]), ARGV[1], KEYS[1]}"};
+    aigw_redis_t *redis = core->redis();
+    const aigw_redis_reply_t *reply = NULL;
+    const char *eval = arg(r, "eval", NULL);
+    char **words;
+    apr_size_t lens[64];
+    int i, argc, n = atoi(arg(r, "n", "1"));
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!redis) {
+        ap_rputs("none\n", r);
+        return OK;
+    }
+    if (arg(r, "away", NULL)) {
+        ap_rprintf(r, "away=%d\n", core->redis_vt->away(redis));
+        return OK;
+    }
+    if (arg(r, "about", NULL)) {
+        ap_rprintf(r, "failure=%d prefix=%s\n", core->redis_vt->failure(redis), core->redis_vt->prefix(redis));
+        return OK;
+    }
+    apr_tokenize_to_argv(eval ? eval : arg(r, "cmd", "PING"), &words, r->pool);
+    for (argc = 0; words[argc] && argc < 64; argc++) {
+        lens[argc] = !strcmp(words[argc], "%00") ? 1 : strlen(words[argc]);
+        words[argc] = !strcmp(words[argc], "%00") ? apr_pcalloc(r->pool, 2) : words[argc];
+    }
+    for (i = 0; i < n; i++) {
+        const apr_size_t *sizes = arg(r, "lens", NULL) ? lens : NULL;
+
+        rv = eval ? core->redis_vt->eval(redis, r->pool, &script, atoi(words[0]), argc - 1, (const char *const *)words + 1,
+                                         sizes ? sizes + 1 : NULL, &reply)
+                  : core->redis_vt->command(redis, r->pool, argc, (const char *const *)words, sizes, &reply);
+        ap_rputs(outcome(rv), r);
+        if (rv == APR_SUCCESS) {
+            print_reply(r, reply);
+        }
+        ap_rputs("\n", r);
+    }
+    return OK;
+}
+
 /* ------------------------------------------------------------------ handlers */
 
 static int print_counts(request_rec *r)
@@ -377,6 +457,9 @@ static int handler(request_rec *r)
     }
     if (!strcmp(r->handler, "aigw-test-race")) {
         return run_race(r);
+    }
+    if (!strcmp(r->handler, "aigw-test-redis")) {
+        return run_redis(r);
     }
     return run_detached(r, arg(r, "model", "echo"), arg(r, "text", "one two three"), atoi(arg(r, "cancel", "0")));
 }
