@@ -58,9 +58,13 @@ beside_wait() {
     return $rc
 }
 
-# beside_abandon: what a trap calls. All that run are told to end, and waited for: they have servers to stop.
+# beside_abandon: what a trap calls. All that run are told to end, and waited for: they have servers to stop. Who takes longer than 20 s is killed.
 beside_abandon() {
-    local pid
+    local pid n=0
     for pid in "${BESIDE_PID[@]}"; do kill -TERM -- "-$pid" 2>/dev/null; done
-    for pid in "${BESIDE_PID[@]}"; do wait "$pid" 2>/dev/null; done
+    for pid in "${BESIDE_PID[@]}"; do
+        # the group, not its leader, which goes first
+        while kill -0 -- "-$pid" 2>/dev/null && [ $((n++)) -lt 200 ]; do sleep 0.1; done
+        kill -KILL -- "-$pid" 2>/dev/null
+    done
 }
