@@ -9,6 +9,7 @@
 #include "aigw_signals.h"
 
 #include <ap_mpm.h>
+#include <ap_provider.h>
 #include <http_log.h>
 
 const aigw_core_t *aigw_limit_core;
@@ -44,7 +45,13 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
 static void register_hooks(apr_pool_t *p)
 {
     static const char *const core[] = {"mod_aigw.c", NULL};
+    /* what may stand in <AIGWTier> */
+    static const char *const in_tiers[] = {"AIGWLimit", "AIGWLimitBy", "AIGWLimitMode", "AIGWLimitExempt", "AIGWLimitCached"};
+    apr_size_t i;
 
+    for (i = 0; i < sizeof in_tiers / sizeof *in_tiers; i++) {
+        ap_register_provider(p, AIGW_TIER_DIRECTIVE, in_tiers[i], "0", &aigw_ratelimit_module);
+    }
     ap_hook_check_config(check_config, core, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL,
