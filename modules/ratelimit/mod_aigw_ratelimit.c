@@ -46,7 +46,8 @@ static void register_hooks(apr_pool_t *p)
 {
     static const char *const core[] = {"mod_aigw.c", NULL};
     /* what may stand in <AIGWTier> */
-    static const char *const in_tiers[] = {"AIGWLimit", "AIGWLimitBy", "AIGWLimitMode", "AIGWLimitExempt", "AIGWLimitCached"};
+    static const char *const in_tiers[] = {"AIGWLimit",       "AIGWLimitBy",     "AIGWLimitMode",
+                                           "AIGWLimitExempt", "AIGWLimitCached", "AIGWLimitReserve"};
     apr_size_t i;
 
     for (i = 0; i < sizeof in_tiers / sizeof *in_tiers; i++) {
