@@ -84,10 +84,8 @@ aigw_server_conf_t *aigw_conf_server(const server_rec *s)
     return ap_get_module_config(s->module_config, &aigw_module);
 }
 
-aigw_dir_conf_t *aigw_conf_dir(apr_pool_t *p, const ap_conf_vector_t *per_dir)
+static aigw_dir_conf_t *fill_in(aigw_dir_conf_t *conf)
 {
-    aigw_dir_conf_t *conf = apr_pmemdup(p, ap_get_module_config(per_dir, &aigw_module), sizeof *conf);
-
     AIGW_DEFAULT(conf, errors, 0);
     AIGW_DEFAULT(conf, park, 1);
     AIGW_DEFAULT(conf, park_after, apr_time_from_msec(20));
@@ -101,6 +99,18 @@ aigw_dir_conf_t *aigw_conf_dir(apr_pool_t *p, const ap_conf_vector_t *per_dir)
     AIGW_DEFAULT(conf, max_event_size, 48 * 1024); /* with what one turn reads, 64 KiB are held for a stream */
     AIGW_DEFAULT(conf, max_answer_size, 16 * 1024 * 1024);
     return conf;
+}
+
+aigw_dir_conf_t *aigw_conf_dir(apr_pool_t *p, const ap_conf_vector_t *per_dir)
+{
+    return fill_in(apr_pmemdup(p, ap_get_module_config(per_dir, &aigw_module), sizeof(aigw_dir_conf_t)));
+}
+
+aigw_dir_conf_t *aigw_conf_call(apr_pool_t *p, const ap_conf_vector_t *per_dir, const ap_conf_vector_t *tier)
+{
+    void *inner = tier ? ap_get_module_config(tier, &aigw_module) : NULL;
+
+    return inner ? fill_in(aigw_conf_dir_merge(p, ap_get_module_config(per_dir, &aigw_module), inner)) : aigw_conf_dir(p, per_dir);
 }
 
 int aigw_conf_errors(const ap_conf_vector_t *per_dir)
@@ -310,5 +320,7 @@ const command_rec aigw_conf_commands[] = {
     AP_INIT_TAKE1("AIGWContextWindow", aigw_model_conf_window, NULL, RSRC_CONF, "tokens that the model can read, inside <AIGWModel>"),
     AP_INIT_TAKE1("AIGWMaxTokens", aigw_model_conf_max_tokens, NULL, RSRC_CONF,
                   "tokens of an answer where the request does not say, inside <AIGWModel>"),
+    AP_INIT_ITERATE("AIGWTokenEstimate", aigw_model_conf_estimate, NULL, RSRC_CONF,
+                    "bytes=N of text that make a token, image=N tokens of an image, inside <AIGWModel>"),
     AP_INIT_TAKE1("AIGWOwner", aigw_model_conf_owner, NULL, RSRC_CONF, "owned_by in /v1/models, inside <AIGWModel>"),
     {.name = NULL}};

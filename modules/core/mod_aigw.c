@@ -91,6 +91,7 @@ static void register_hooks(apr_pool_t *p)
     aigw_client_register(p);
     aigw_dry_register(p);
     aigw_park_register(p);
+    aigw_tier_register(p);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(aigw_child_threads, NULL, NULL, APR_HOOK_REALLY_FIRST);

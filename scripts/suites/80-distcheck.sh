@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # title: make distcheck
+# beside: 460
 # packages: check libapache2-mod-perl2 redis-server=redis-server
 set -u
 # shellcheck source=scripts/lib.sh

@@ -46,6 +46,16 @@ static int on_admit(aigw_call_t *call, const aigw_error_t **error)
     return OK;
 }
 
+/* Behind all others, who have said yes by then. */
+static int on_admit_last(aigw_call_t *call, const aigw_error_t **error)
+{
+    if (!strcmp(call->model->name, "test-refused-last")) {
+        *error = core->error_make(call->pool, 429, "quota_exceeded", NULL, "This model is refused by the test.");
+        return HTTP_TOO_MANY_REQUESTS;
+    }
+    return OK;
+}
+
 static void count_deferred(void *baton, apr_pool_t *p)
 {
     apr_atomic_inc32(&counts->deferred);
@@ -318,6 +328,33 @@ static int run_race(request_rec *r)
     return OK;
 }
 
+/* ------------------------------------------------------------------ <AIGWTier> */
+
+/* AIGWTestTier TEXT: per directory, the text. */
+static void *create_dir(apr_pool_t *p, char *dir)
+{
+    return apr_pcalloc(p, sizeof(const char *));
+}
+
+static const char *set_tier_text(cmd_parms *cmd, void *dir, const char *arg)
+{
+    *(const char **)dir = arg;
+    return NULL;
+}
+
+static const command_rec commands[] = {
+    AP_INIT_TAKE1("AIGWTestTier", set_tier_text, NULL, RSRC_CONF | ACCESS_CONF, "what aigw-test-tier says to users of this tier"),
+    {.name = NULL}};
+
+static int print_tier(request_rec *r)
+{
+    const ap_conf_vector_t *tier = core->tier_conf(r->server, core->tier_name(r->server, &core->request(r)->identity));
+    const char *const *text = tier ? ap_get_module_config(tier, &aigw_test_module) : NULL;
+
+    ap_rprintf(r, "%s\n", text && *text ? *text : "nothing");
+    return OK;
+}
+
 /* ------------------------------------------------------------------ Redis */
 
 static const char *outcome(apr_status_t rv)
@@ -398,6 +435,8 @@ static int run_redis(request_rec *r)
     return OK;
 }
 
+/* ------------------------------------------------------------------ handlers */
+
 static int print_counts(request_rec *r)
 {
     ap_rprintf(r,
@@ -416,6 +455,9 @@ static int handler(request_rec *r)
     ap_set_content_type(r, "text/plain");
     if (!strcmp(r->handler, "aigw-test-counts")) {
         return print_counts(r);
+    }
+    if (!strcmp(r->handler, "aigw-test-tier")) {
+        return print_tier(r);
     }
     if (!strcmp(r->handler, "aigw-test-defer")) {
         return run_defer(r);
@@ -460,11 +502,13 @@ static void register_hooks(apr_pool_t *p)
 {
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_register_provider(p, AIGW_PROVIDER_GROUP, "test", AIGW_PROVIDER_VERSION, &provider);
+    ap_register_provider(p, AIGW_TIER_DIRECTIVE, "AIGWTestTier", "0", &aigw_test_module);
     ap_hook_optional_fn_retrieve(get_core, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(aigw, call_admit, on_admit, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(aigw, call_admit, on_admit_last, NULL, NULL, APR_HOOK_REALLY_LAST);
     APR_OPTIONAL_HOOK(aigw, call_settle, on_settle, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
-AP_DECLARE_MODULE(aigw_test) = {STANDARD20_MODULE_STUFF, NULL, NULL, NULL, NULL, NULL, register_hooks, AP_MODULE_FLAG_NONE};
+AP_DECLARE_MODULE(aigw_test) = {STANDARD20_MODULE_STUFF, create_dir, NULL, NULL, NULL, commands, register_hooks, AP_MODULE_FLAG_NONE};
