@@ -10,7 +10,7 @@ use AIGW::Conf qw(conf_check);
 use AIGW::Log;
 use AIGW::Redis;
 use AIGW::Server;
-use AIGW::Services qw(free_port spew);
+use AIGW::Services qw(free_port slurp spew);
 
 my $prefork = Apache::Test::have_module('mpm_prefork');
 my $secret  = 'Sesame-open-7361';
@@ -82,7 +82,7 @@ my @wrong = (
 );
 
 my $threaded_tests = $prefork ? 0 : 13;
-plan tests => @good + 3 * @wrong + 106 + $threaded_tests, need(need_module('mod_aigw'), { 'redis-server (Debian: redis-server)' => sub { AIGW::Redis->available } });
+plan tests => @good + 3 * @wrong + 110 + $threaded_tests, need(need_module('mod_aigw'), { 'redis-server (Debian: redis-server)' => sub { AIGW::Redis->available } });
 
 for (@good) {
     my ($status, $out) = conf_check("$_->[0]\n", env => { REDIS_PASSWORD => $secret });
@@ -196,6 +196,21 @@ my $redis = AIGW::Redis->new(password => '', databases => 8, users => { gw => { 
         like $s->log, $log, '… says the log';
         ended($s, $name);
     }
+}
+
+# The rights that docs/operations.md gives are those that the modules' scripts and commands need.
+{
+    my $top = "$ENV{AIGW_SRC}/..";
+    my ($rule) = slurp("$top/docs/operations.md") =~ /^user gateway on >THE_PASSWORD (.*)$/m;
+    my %given  = map { $_ => 1 } $rule =~ /\+(\w+)/g;
+    my @sources = map { slurp($_) } glob "$top/modules/*/*.lua $top/modules/*/*redis*.c";
+    my %used = map { lc $_ => 1 } map { (/redis\.call\('(\w+)'/g, /argv\[\] = \{"([A-Z]+)"/g) } @sources;
+    is join(' ', sort keys %given), join(' ', sort keys %used, qw(eval evalsha ping select)), 'the rights that the documentation gives are those that are used';
+    my $strict = AIGW::Redis->new(users => { gateway => { password => $secret, rules => $rule } });
+    my $s = gateway('AIGWRedis redis://gateway@127.0.0.1:' . "$strict->{port}/1 password=env:REDIS_PASSWORD", env => { REDIS_PASSWORD => $secret });
+    is cmd($s, 'SET {aigw}:x 1'), 'ok OK/2', '… and are enough to get in';
+    like cmd($s, 'CONFIG GET dir'), qr/^ok error:NOPERM/, '… and no more';
+    ended($s, 'rights');
 }
 
 # ------------------------------------------------------------------ away, killed, stopped, slow
