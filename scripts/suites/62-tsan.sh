@@ -15,9 +15,10 @@ for so in "$TREE"/modules/.libs/mod_aigw.so "$TREE"/modules/.libs/mod_aigw_strea
     printf '%s: %d entry points of TSan\n' "$(basename "$so")" "$n"
     [ "$n" -ge 10 ] || checks 1 1
 done
-# limits in shared memory: threads of one process and of several, which are killed too
+# Limits in shared memory: threads of one process and of several. None is killed: TSan takes a lock that pthread_mutex_timedlock() got from a dead process for one that is not locked.
+# The unit suites do that, also with ASan.
 make -C "$TREE/unit" limit-stress || exit 1
-for how in '--processes 1 --threads 4 --kills 0 --decisions 200000' '--processes 2 --threads 3 --kills 100'; do
+for how in '--processes 1 --threads 4 --kills 0 --decisions 200000' '--processes 2 --threads 3 --kills 0 --decisions 200000'; do
     # shellcheck disable=SC2086
     "$TREE/unit/limit-stress" $how || checks 1 1
 done
