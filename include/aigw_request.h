@@ -39,6 +39,7 @@ typedef struct aigw_request_t {
     const char *mode;                             /* "parked", "blocking" or "prompt" */
     apr_int64_t prompt_tokens, completion_tokens; /* -1: not known */
     unsigned streaming : 1;                       /* the answer is a stream: Server-Timing has no total */
+    const apr_array_header_t *tier_models;        /* const char *, patterns of the models that the tier of the identity gives; NULL: all */
 } aigw_request_t;
 
 #endif

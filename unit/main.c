@@ -34,6 +34,7 @@ int main(void)
     srunner_add_suite(runner, suite_jwks());
     srunner_add_suite(runner, suite_jws());
     srunner_add_suite(runner, suite_jwt());
+    srunner_add_suite(runner, suite_breaker());
     srunner_add_suite(runner, suite_bucket());
     srunner_add_suite(runner, suite_window());
     srunner_add_suite(runner, suite_limit_table());

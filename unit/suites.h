@@ -22,6 +22,7 @@ Suite *suite_json_value(void);
 Suite *suite_splice(void);
 Suite *suite_chat(void);
 Suite *suite_echo(void);
+Suite *suite_breaker(void);
 Suite *suite_bucket(void);
 Suite *suite_buffer(void);
 Suite *suite_chat_edit(void);

@@ -99,7 +99,8 @@ aigw_request_t *aigw_request_get(request_rec *r)
 
 int aigw_request_model_allowed(const aigw_request_t *context, const aigw_model_t *model)
 {
-    return aigw_names_allow(context->identity.models, model->name) && aigw_names_allow(context->location_models, model->name);
+    return aigw_names_allow(context->identity.models, model->name) && aigw_names_allow(context->location_models, model->name) &&
+           aigw_names_allow(context->tier_models, model->name);
 }
 
 /* ------------------------------------------------------------------ response headers */

@@ -13,6 +13,10 @@
 
 static const char *const names[] = {"requests", "tokens", "input-tokens", "output-tokens", "concurrent"};
 
+#define LEASE     apr_time_from_sec(60)
+#define LEASE_MIN apr_time_from_sec(1)
+#define LEASE_MAX apr_time_from_sec(3600)
+
 #define NAMES (sizeof names / sizeof *names)
 
 const char *aigw_limit_what_name(aigw_limit_what_e what)
@@ -81,6 +85,20 @@ int aigw_limit_conf_entries(const server_rec *main_server)
     const aigw_limit_server_t *conf = ap_get_module_config(main_server->module_config, &aigw_ratelimit_module);
 
     return conf->entries ? conf->entries : ENTRIES;
+}
+
+int aigw_limit_conf_redis(const server_rec *main_server)
+{
+    const aigw_limit_server_t *conf = ap_get_module_config(main_server->module_config, &aigw_ratelimit_module);
+
+    return conf->redis;
+}
+
+apr_interval_time_t aigw_limit_conf_lease(const server_rec *main_server)
+{
+    const aigw_limit_server_t *conf = ap_get_module_config(main_server->module_config, &aigw_ratelimit_module);
+
+    return conf->lease ? conf->lease : LEASE;
 }
 
 /* ------------------------------------------------------------------ AIGWLimit */
@@ -308,9 +326,41 @@ static const char *set_entries(cmd_parms *cmd, void *dummy, const char *arg)
     return NULL;
 }
 
+/* ------------------------------------------------------------------ where it is counted */
+
+static const char *set_store(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    aigw_limit_server_t *conf = ap_get_module_config(cmd->server->module_config, &aigw_ratelimit_module);
+    const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    if (err) {
+        return err;
+    }
+    conf->redis = !strcmp(arg, "redis");
+    return conf->redis || !strcmp(arg, "memory") ? NULL
+                                                 : apr_psprintf(cmd->pool, "AIGWLimitStore: \"%s\" is neither memory nor redis", arg);
+}
+
+static const char *set_lease(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    aigw_limit_server_t *conf = ap_get_module_config(cmd->server->module_config, &aigw_ratelimit_module);
+    const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    if (err) {
+        return err;
+    }
+    if (ap_timeout_parameter_parse(arg, &conf->lease, "s") != APR_SUCCESS || conf->lease < LEASE_MIN || conf->lease > LEASE_MAX) {
+        return apr_psprintf(cmd->pool, "AIGWLimitLease: \"%s\" is no time from 1s to 1h", arg);
+    }
+    return NULL;
+}
+
 const command_rec aigw_limit_conf_commands[] = {
     AP_INIT_RAW_ARGS("AIGWLimit", set_limit, NULL, RSRC_CONF | ACCESS_CONF,
                      "requests, tokens, input-tokens or output-tokens and rates such as 60/minute 1000/hour, or concurrent N"),
+    AP_INIT_TAKE1("AIGWLimitStore", set_store, NULL, RSRC_CONF, "where it is counted: memory, or redis for many machines"),
+    AP_INIT_TAKE1("AIGWLimitLease", set_lease, NULL, RSRC_CONF,
+                  "how long Redis keeps what is reserved for a call of which it hears no more: 60s"),
     AP_INIT_ITERATE("AIGWLimitBy", set_by, NULL, RSRC_CONF | ACCESS_CONF,
                     "whom the limits of this section count: address, user, key, model, header:NAME"),
     AP_INIT_TAKE1("AIGWLimitMode", set_mode, NULL, RSRC_CONF | ACCESS_CONF, "enforce, or dry-run: count and log, refuse nothing"),

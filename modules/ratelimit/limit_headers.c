@@ -11,6 +11,12 @@
 #define TOKENS      (1u << AIGW_LIMIT_TOKENS)
 #define SOME_TOKENS (1u << AIGW_LIMIT_INPUT_TOKENS | 1u << AIGW_LIMIT_OUTPUT_TOKENS)
 
+/* Not those that are only tried out, which clients would go by, nor those that nobody counts just now (AIGWRedisFailure open). */
+static int is_shown(const aigw_limit_charge_t *charge)
+{
+    return !charge->soft && charge->store;
+}
+
 /* The one of these kinds with the smallest part left. */
 static const aigw_limit_charge_t *tightest(const aigw_limit_charge_t *charges, int count, unsigned kinds)
 {
@@ -20,7 +26,7 @@ static const aigw_limit_charge_t *tightest(const aigw_limit_charge_t *charges, i
     for (i = 0; i < count; i++) {
         const aigw_limit_charge_t *charge = &charges[i];
 
-        if (!charge->soft && (kinds & 1u << charge->limit->what) &&
+        if (is_shown(charge) && (kinds & 1u << charge->limit->what) &&
             (!found ||
              (double)charge->left * (double)found->limit->rate.amount < (double)found->left * (double)charge->limit->rate.amount)) {
             found = charge;
@@ -72,7 +78,7 @@ static void set_draft(request_rec *r, const aigw_limit_charge_t *charges, int co
         const char *name = apr_pstrcat(p, policy ? ", \"" : "\"", policy_name(p, charges, i), "\"", NULL);
         const int slots = charge->limit->what == AIGW_LIMIT_CONCURRENT;
 
-        if (charge->soft) {
+        if (!is_shown(charge)) {
             continue;
         }
         policy = apr_psprintf(p, "%s%s;q=%" APR_INT64_T_FMT, policy ? policy : "", name, charge->limit->rate.amount);
@@ -87,7 +93,6 @@ static void set_draft(request_rec *r, const aigw_limit_charge_t *charges, int co
     }
 }
 
-/* Limits that are only tried out are not shown: clients would go by them. */
 void aigw_limit_headers_set(request_rec *r, const aigw_limit_charge_t *charges, int count)
 {
     const aigw_limit_charge_t *requests = tightest(charges, count, REQUESTS), *tokens = tightest(charges, count, TOKENS), *common;

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # title: the gateway under stress, ThreadSanitizer
-# packages: libapache2-mod-perl2 libcryptx-perl libio-socket-ssl-perl openssl=openssl
+# packages: libapache2-mod-perl2 libcryptx-perl libio-socket-ssl-perl openssl=openssl redis-server=redis-server
 set -u
 # shellcheck source=scripts/lib.sh
 . "$TOP/scripts/lib.sh"

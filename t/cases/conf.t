@@ -227,7 +227,7 @@ my @tls = (
     ['plain http needs nothing',         upstream('openai http://127.0.0.1:9/v1'),            1],
 );
 
-my @files = ('aigw.conf', 'cors.conf', 'stream.conf', 'debian/aigw.conf');
+my @files = ('aigw.conf', 'cors.conf', 'ratelimit.conf', 'stream.conf', 'debian/aigw.conf');
 plan tests => 2 * keys(%good) + 3 * @wrong + 2 * @whole + 2 * @without + 2 * @secrets + 3 * @no_secrets + 2 * @literal + 2 * @in_url + 2 * 2 + 2 * @tls + 4 * @files + 3 + 8 + 2 + 2 + 11 + 1,
     need_module('mod_aigw', 'mod_aigw_stream', 'mod_ssl', 'mod_proxy_balancer');
 
