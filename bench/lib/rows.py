@@ -202,12 +202,16 @@ class Leave(Row):
 ONLY_GATEWAY = ("direct", "haproxy", "nginx", "mod_proxy")
 
 
-def _lookup(server, *options):
-    """What aigw-lookup says."""
-    done = subprocess.run([server.tools.program("aigw-lookup"), *map(str, options)], capture_output=True, text=True, check=False)
+def _tool(server, name, *options):
+    """What one of the tools that need no server says."""
+    done = subprocess.run([server.tools.program(name), *map(str, options)], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Unavailable(f"aigw-lookup: {done.stderr.strip()}")
+        raise Unavailable(f"{name}: {done.stderr.strip()}")
     return json.loads(done.stdout)
+
+
+def _lookup(server, *options):
+    return _tool(server, "aigw-lookup", *options)
 
 
 class Lookup(Row):
@@ -225,6 +229,22 @@ class Lookup(Row):
         said = _lookup(server, "--keys", keys, "--looks", looks)
         return {"lost": 0, "read_ms": said["read_ms"],
                 **{f"{what}_{q}": said[f"{what}_us"][q] for what in ("hit", "miss") for q in ("p50", "p99")}}
+
+
+class Limit(Row):
+    """A decision over limits in shared memory, keys and clock included, without a server."""
+    without = ONLY_GATEWAY
+    name, heading = "limit", "a decision over limits, {0:,} in use"
+    sizes = {False: (1000000, 1000000), True: (1000000, 50000)}
+    kinds = {"one": "of one limit", "two": "of two", "four": "of four", "call": "a call's slot and tokens, and settling them"}
+    metrics = [Metric(f"{kind}_{q}", f"{words}, {q}, µs", 2, f"{kind} µs {q}") for kind, words in kinds.items() for q in ("p50", "p99")] + [
+        Metric("key_p50", "its key alone, p50, µs", 2, "key µs")]
+    targets = [Target(f"{kind}_p50", f"{words} within 3 µs", 3) for kind, words in kinds.items()]
+
+    def measure(self, server, folder, size):
+        keys, decisions = size
+        said = _tool(server, "aigw-limit", "--keys", keys, "--decisions", decisions)
+        return {"lost": 0, "key_p50": said["key_us"]["p50"], **{f"{kind}_{q}": said[f"{kind}_us"][q] for kind in self.kinds for q in ("p50", "p99")}}
 
 
 class Auth(Row):
@@ -265,4 +285,4 @@ class Auth(Row):
         return numbers
 
 
-ROWS = [row() for row in (Streams5000, Streams9500, Memory, MemoryTLS, Requests1, Requests64, Pace64, Leave, Lookup, Auth)]
+ROWS = [row() for row in (Streams5000, Streams9500, Memory, MemoryTLS, Requests1, Requests64, Pace64, Leave, Lookup, Limit, Auth)]

@@ -3,8 +3,6 @@
 #include "aigw_owners.h"
 #include "aigw_shared.h"
 
-#include <apr_siphash.h>
-
 #include <string.h>
 
 #define STRIPES     16
@@ -162,13 +160,18 @@ static int lock_all(aigw_limit_shm_t *shm, unsigned stripes)
     return 1;
 }
 
-/* By the secret, too: else somebody could fill one stripe. A table takes the upper half of the same hash. */
-static unsigned stripe_of(const aigw_limit_shm_t *shm, const unsigned char *key)
+/* By the secret, too: else somebody could fill one stripe. */
+static unsigned stripe_of(apr_uint64_t hash)
 {
-    return (unsigned)(apr_siphash24(key, AIGW_LIMIT_KEY, shm->secret) % STRIPES);
+    return (unsigned)(hash % STRIPES);
 }
 
-/* ------------------------------------------------------------------ charging and giving back. The stripe is locked */
+static apr_uint64_t hash_of(const aigw_limit_shm_t *shm, const unsigned char *key)
+{
+    return aigw_limit_table_hash(key, shm->secret);
+}
+
+/* ------------------------------------------------------------------ one limit. Its stripe is locked */
 
 static apr_int64_t level(const aigw_limit_count_t *count, apr_time_t now)
 {
@@ -185,78 +188,31 @@ static apr_interval_time_t wait_for(const aigw_limit_count_t *count, apr_int64_t
     return count->slots ? 0 : aigw_rate_wait(&count->entry->state, count->rate, now, cost);
 }
 
-static void fill(const aigw_limit_shm_t *shm, aigw_limit_hold_t *hold, const aigw_limit_count_t *count, apr_time_t now)
+static void charge(aigw_limit_shm_t *shm, aigw_limit_count_t *count, int hold, apr_time_t now)
 {
-    hold->owner = shm->incarnation;
-    memcpy(hold->key, count->key, AIGW_LIMIT_KEY);
-    hold->amount = count->cost;
-    hold->charged_at = now;
-    memset(&hold->rate, 0, sizeof hold->rate);
-    if (!count->slots) {
-        hold->rate = *count->rate;
-    }
-}
+    aigw_limit_stripe_t *stripe = &shm->of[stripe_of(count->hash)];
 
-static void charge(aigw_limit_shm_t *shm, aigw_limit_count_t *count, int held, apr_time_t now)
-{
-    aigw_limit_stripe_t *stripe = &shm->of[stripe_of(shm, count->key)];
-    aigw_limit_entry_t *entry = count->entry;
-    aigw_limit_hold_t *hold = held ? aigw_limit_ledger_take(stripe->ledger, &count->hold) : NULL;
-
-    aigw_limit_stripe_begin(stripe, entry, hold);
-    if (hold) {
-        fill(shm, hold, count, now);
-        hold->id = count->hold;
-    }
-    if (count->slots) {
-        entry->held += count->cost;
-    }
-    else {
-        aigw_rate_take(&entry->state, count->rate, now, count->cost);
-    }
+    count->hold = aigw_limit_stripe_charge(stripe, count->entry, count->key, count->slots ? NULL : count->rate, count->cost,
+                                           hold ? shm->incarnation : 0, now);
     count->charged = 1;
     count->charged_at = now;
     count->left -= count->cost;
-    count->reset = wait_for(count, count->rate->burst, now);
-    entry->idle_from = now + count->reset;
-    aigw_limit_stripe_commit(stripe);
-}
-
-/* entry: NULL where it has gone, being idle. more: what is owed, or below 0 what is given back. hold: NULL: none. */
-static void adjust(aigw_limit_stripe_t *stripe, aigw_limit_entry_t *entry, aigw_limit_hold_t *hold, const aigw_rate_t *rate, int slots,
-                   apr_int64_t more, apr_time_t charged_at, apr_time_t now)
-{
-    aigw_limit_stripe_begin(stripe, entry, hold);
-    if (entry && slots) {
-        entry->held = entry->held > -more ? entry->held + more : 0;
-    }
-    else if (entry && more > 0) {
-        aigw_rate_take(&entry->state, rate, now, more);
-    }
-    else if (entry && more < 0) {
-        aigw_rate_give(&entry->state, rate, now, charged_at, -more);
-    }
-    if (entry && !slots) {
-        entry->idle_from = now + aigw_rate_wait(&entry->state, rate, now, rate->burst);
-    }
-    if (hold) {
-        hold->id = 0;
-    }
-    aigw_limit_stripe_commit(stripe);
-    if (hold) {
-        aigw_limit_ledger_give(stripe->ledger, hold);
-    }
+    count->reset = count->slots ? 0 : count->entry->idle_from - now;
 }
 
 /* ------------------------------------------------------------------ deciding */
 
-static unsigned stripes_of(const aigw_limit_shm_t *shm, const aigw_limit_count_t *counts, int n)
+/* And what is needed of memory is under way. */
+static unsigned stripes_of(const aigw_limit_shm_t *shm, aigw_limit_count_t *counts, int n)
 {
     unsigned stripes = 0;
     int i;
 
     for (i = 0; i < n; i++) {
-        stripes |= 1u << stripe_of(shm, counts[i].key);
+        counts[i].hash = hash_of(shm, counts[i].key);
+        counts[i].entry = NULL;
+        stripes |= 1u << stripe_of(counts[i].hash);
+        aigw_limit_table_prefetch_head(shm->of[stripe_of(counts[i].hash)].table, counts[i].hash);
     }
     return stripes;
 }
@@ -264,8 +220,8 @@ static unsigned stripes_of(const aigw_limit_shm_t *shm, const aigw_limit_count_t
 /* 0: there is no room for it. What is found or made stays where it is until all is decided: it is not idle before then. */
 static int look(aigw_limit_shm_t *shm, aigw_limit_count_t *count, apr_time_t now)
 {
-    aigw_limit_table_t *table = shm->of[stripe_of(shm, count->key)].table;
-    aigw_limit_entry_t *entry = (count->spare ? aigw_limit_table_get_spare : aigw_limit_table_get)(table, count->key, now);
+    aigw_limit_table_t *table = shm->of[stripe_of(count->hash)].table;
+    aigw_limit_entry_t *entry = (count->spare ? aigw_limit_table_get_spare : aigw_limit_table_get)(table, count->key, count->hash, now);
 
     count->over = count->charged = 0;
     count->charged_at = count->wait = count->reset = 0;
@@ -289,11 +245,11 @@ static aigw_limit_shm_answer_e ask(aigw_limit_shm_t *shm, aigw_limit_count_t *co
     int i;
 
     for (i = 0; i < n; i++) {
-        counts[i].entry = NULL;
+        aigw_limit_table_prefetch_entry(shm->of[stripe_of(counts[i].hash)].table, counts[i].hash);
     }
     for (i = 0; i < n; i++) {
         aigw_limit_count_t *count = &counts[i];
-        const unsigned stripe = stripe_of(shm, count->key);
+        const unsigned stripe = stripe_of(count->hash);
 
         if (!look(shm, count, now)) {
             *which = i;
@@ -379,7 +335,8 @@ aigw_limit_shm_answer_e aigw_limit_shm_decide(aigw_limit_shm_t *shm, aigw_limit_
 
 void aigw_limit_shm_settle(aigw_limit_shm_t *shm, aigw_limit_count_t *count, apr_int64_t actual, apr_time_t now)
 {
-    const unsigned i = stripe_of(shm, count->key);
+    const apr_uint64_t hash = hash_of(shm, count->key);
+    const unsigned i = stripe_of(hash);
     aigw_limit_stripe_t *stripe = &shm->of[i];
     const apr_int64_t more = count->slots ? -count->cost : actual - count->cost;
     aigw_limit_entry_t *entry;
@@ -396,8 +353,9 @@ void aigw_limit_shm_settle(aigw_limit_shm_t *shm, aigw_limit_count_t *count, apr
         hold = aigw_limit_ledger_find(stripe->ledger, count->hold);
     }
     if (!count->hold || (hold && hold->owner == shm->incarnation)) {
-        entry = more > 0 ? aigw_limit_table_get(stripe->table, count->key, now) : aigw_limit_table_find(stripe->table, count->key);
-        adjust(stripe, entry, hold, count->rate, count->slots, more, count->charged_at, now);
+        entry =
+            more > 0 ? aigw_limit_table_get(stripe->table, count->key, hash, now) : aigw_limit_table_find(stripe->table, count->key, hash);
+        aigw_limit_stripe_adjust(stripe, entry, hold, count->slots ? NULL : count->rate, more, count->charged_at, now);
     }
     unlock(shm, i);
 }
@@ -415,8 +373,8 @@ static int reap_stripe(aigw_limit_shm_t *shm, unsigned i, apr_uint64_t incarnati
     }
     while ((hold = aigw_limit_ledger_next(stripe->ledger, &place))) {
         if (hold->owner == incarnation) {
-            adjust(stripe, aigw_limit_table_find(stripe->table, hold->key), hold, &hold->rate, !hold->rate.window, -hold->amount,
-                   hold->charged_at, now);
+            aigw_limit_stripe_adjust(stripe, aigw_limit_table_find(stripe->table, hold->key, hash_of(shm, hold->key)), hold,
+                                     hold->rate.window ? &hold->rate : NULL, -hold->amount, hold->charged_at, now);
             head_of(shm, i)->reaped++;
         }
     }

@@ -20,18 +20,19 @@ typedef struct aigw_limit_shm_t aigw_limit_shm_t; /* a process's own; children i
 typedef struct aigw_limit_count_t {
     const aigw_rate_t *rate;
     unsigned char key[AIGW_LIMIT_KEY];
-    apr_int64_t cost;                 /* 0: asked, not charged */
-  unsigned slots : 1;                 /* rate->amount of them at a time, nothing else of the rate counts */
-    unsigned soft : 1;                /* where there is not enough it is not charged, and does not refuse */
-    unsigned spare : 1;               /* one of the keys that those share who found no room */
-    unsigned over : 1;                /* out: a soft one for which there was not enough */
-    unsigned charged : 1;             /* out */
-    apr_int64_t left;                 /* out: after charging */
-    apr_interval_time_t wait;         /* out: until the cost would be there; 0: it was, or (slots) nobody knows */
-    apr_interval_time_t reset;        /* out: until all is there; slots: 0 */
-    apr_time_t charged_at;            /* out */
-    apr_uint64_t hold;                /* out: 0: nothing is held */
-    struct aigw_limit_entry_t *entry; /* while it decides */
+    apr_int64_t cost;          /* 0: asked, not charged */
+  unsigned slots : 1;          /* rate->amount of them at a time, nothing else of the rate counts */
+    unsigned soft : 1;         /* where there is not enough it is not charged, and does not refuse */
+    unsigned spare : 1;        /* one of the keys that those share who found no room */
+    unsigned over : 1;         /* out: a soft one for which there was not enough */
+    unsigned charged : 1;      /* out */
+    apr_int64_t left;          /* out: after charging */
+    apr_interval_time_t wait;  /* out: until the cost would be there; 0: it was, or (slots) nobody knows */
+    apr_interval_time_t reset; /* out: until all is there; slots: 0 */
+    apr_time_t charged_at;     /* out */
+    apr_uint64_t hold;         /* out: 0: nothing is held */
+    apr_uint64_t hash;         /* while it decides: of the key */
+    aigw_limit_entry_t *entry; /* the same */
 } aigw_limit_count_t;
 
 typedef enum {

@@ -1,5 +1,7 @@
 #include "aigw_limit_stripe.h"
 
+#include <string.h>
+
 #define LINE 64
 
 /* A process may be killed behind any instruction; what it had written by then, others see. So the compiler alone must keep the order. */
@@ -47,7 +49,10 @@ void aigw_limit_stripe_init(aigw_limit_stripe_t *stripe, void *block, apr_uint32
     aigw_limit_ledger_init(stripe->ledger, holds);
 }
 
-void aigw_limit_stripe_begin(aigw_limit_stripe_t *stripe, const aigw_limit_entry_t *entry, const aigw_limit_hold_t *hold)
+/* ------------------------------------------------------------------ changing both, or neither */
+
+/* Between these two this entry and this hold (either may be NULL) are changed, and nothing else. */
+static void begin(aigw_limit_stripe_t *stripe, const aigw_limit_entry_t *entry, const aigw_limit_hold_t *hold)
 {
     aigw_limit_journal_t *journal = stripe->journal;
 
@@ -64,17 +69,85 @@ void aigw_limit_stripe_begin(aigw_limit_stripe_t *stripe, const aigw_limit_entry
     IN_ORDER();
 }
 
-void aigw_limit_stripe_commit(aigw_limit_stripe_t *stripe)
+static void commit(aigw_limit_stripe_t *stripe)
 {
     IN_ORDER();
     stripe->journal->valid = 0;
     IN_ORDER();
 }
 
+static void fill(aigw_limit_hold_t *hold, apr_uint64_t id, const unsigned char *key, const aigw_rate_t *rate, apr_int64_t cost,
+                 apr_uint64_t owner, apr_time_t now)
+{
+    hold->owner = owner;
+    memcpy(hold->key, key, AIGW_LIMIT_KEY);
+    hold->amount = cost;
+    hold->charged_at = now;
+    memset(&hold->rate, 0, sizeof hold->rate);
+    if (rate) {
+        hold->rate = *rate;
+    }
+    hold->id = id;
+}
+
+apr_uint64_t aigw_limit_stripe_charge(aigw_limit_stripe_t *stripe, aigw_limit_entry_t *entry, const unsigned char key[AIGW_LIMIT_KEY],
+                                      const aigw_rate_t *rate, apr_int64_t cost, apr_uint64_t owner, apr_time_t now)
+{
+    apr_uint64_t id = 0;
+    aigw_limit_hold_t *hold = owner ? aigw_limit_ledger_take(stripe->ledger, &id) : NULL;
+
+    begin(stripe, entry, hold);
+    if (hold) {
+        fill(hold, id, key, rate, cost, owner, now);
+    }
+    if (rate) {
+        aigw_rate_take(&entry->state, rate, now, cost);
+        entry->idle_from = now + aigw_rate_wait(&entry->state, rate, now, rate->burst);
+    }
+    else {
+        entry->held += cost;
+    }
+    commit(stripe);
+    return id;
+}
+
+static void change(aigw_limit_entry_t *entry, const aigw_rate_t *rate, apr_int64_t more, apr_time_t charged_at, apr_time_t now)
+{
+    if (!rate) {
+        entry->held = entry->held + more > 0 ? entry->held + more : 0;
+        return;
+    }
+    if (more > 0) {
+        aigw_rate_take(&entry->state, rate, now, more);
+    }
+    else {
+        aigw_rate_give(&entry->state, rate, now, charged_at, -more);
+    }
+    entry->idle_from = now + aigw_rate_wait(&entry->state, rate, now, rate->burst);
+}
+
+void aigw_limit_stripe_adjust(aigw_limit_stripe_t *stripe, aigw_limit_entry_t *entry, aigw_limit_hold_t *hold, const aigw_rate_t *rate,
+                              apr_int64_t more, apr_time_t charged_at, apr_time_t now)
+{
+    begin(stripe, entry, hold);
+    if (entry && more) {
+        change(entry, rate, more, charged_at, now);
+    }
+    if (hold) {
+        hold->id = 0;
+    }
+    commit(stripe);
+    if (hold) {
+        aigw_limit_ledger_give(stripe->ledger, hold);
+    }
+}
+
+/* ------------------------------------------------------------------ mending */
+
 /* Whoever dies in here leaves the journal as it is: the next one does all of it again. */
 void aigw_limit_stripe_repair(aigw_limit_stripe_t *stripe)
 {
-    aigw_limit_journal_t *journal = stripe->journal;
+    const aigw_limit_journal_t *journal = stripe->journal;
 
     if (journal->valid) {
         if (journal->entry) {
@@ -83,7 +156,7 @@ void aigw_limit_stripe_repair(aigw_limit_stripe_t *stripe)
         if (journal->hold) {
             *aigw_limit_ledger_at(stripe->ledger, journal->hold) = journal->hold_was;
         }
-        aigw_limit_stripe_commit(stripe);
+        commit(stripe);
     }
     aigw_limit_table_repair(stripe->table);
     aigw_limit_ledger_repair(stripe->ledger);

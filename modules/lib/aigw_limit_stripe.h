@@ -23,9 +23,13 @@ void aigw_limit_stripe_init(aigw_limit_stripe_t *stripe, void *block, apr_uint32
 /* The same for a block that somebody else has made. */
 void aigw_limit_stripe_at(aigw_limit_stripe_t *stripe, void *block);
 
-/* Between these two the caller changes this entry and this hold (either may be NULL), and nothing else. */
-void aigw_limit_stripe_begin(aigw_limit_stripe_t *stripe, const aigw_limit_entry_t *entry, const aigw_limit_hold_t *hold);
-void aigw_limit_stripe_commit(aigw_limit_stripe_t *stripe);
+/* Charges it. rate: NULL: slots. owner: who holds it, an incarnation: then the hold's id is returned, and there is room in the ledger; 0: nobody does, it is just used. */
+apr_uint64_t aigw_limit_stripe_charge(aigw_limit_stripe_t *stripe, aigw_limit_entry_t *entry, const unsigned char key[AIGW_LIMIT_KEY],
+                                      const aigw_rate_t *rate, apr_int64_t cost, apr_uint64_t owner, apr_time_t now);
+
+/* Charges more, or below 0 gives back what was charged then, and lets go of the hold. entry: NULL: it has gone, being idle; hold: NULL: none. rate: NULL: slots. */
+void aigw_limit_stripe_adjust(aigw_limit_stripe_t *stripe, aigw_limit_entry_t *entry, aigw_limit_hold_t *hold, const aigw_rate_t *rate,
+                              apr_int64_t more, apr_time_t charged_at, apr_time_t now);
 
 /* After somebody died who had the lock. May die itself. */
 void aigw_limit_stripe_repair(aigw_limit_stripe_t *stripe);

@@ -10,7 +10,9 @@
 #include <apr_atomic.h>
 #include <apr_strings.h>
 
-#define RESERVE    1024 /* AIGWLimitReserve */
+#define RESERVE    1024 /* AIGWLimitReserve where it is not said, */
+#define PART       10   /* but at most a tenth of what the limit holds */
+#define RAW_MORE   32   /* bytes by which a raw event may be larger than the smallest without having more text */
 #define TOKENS_MAX AIGW_BUCKET_AMOUNT_MAX
 
 /* What a call has been charged. In its pool; what is pointed to in the configuration lives longer than any call of this child. */
@@ -55,11 +57,19 @@ static apr_int64_t times(apr_int64_t tokens, apr_int64_t n)
     return tokens > TOKENS_MAX / n ? TOKENS_MAX : tokens * n;
 }
 
-/* Where nobody said how long the answer may be. */
-static apr_int64_t guess(const charged_t *charged, const aigw_call_t *call, apr_int64_t reserve)
+static apr_int64_t usual_reserve(const aigw_limit_t *limit)
+{
+    const apr_int64_t part = limit->rate.burst / PART;
+
+    return part < 1 ? 1 : part < RESERVE ? part : RESERVE;
+}
+
+/* Where nobody said how long the answer may be. reserve: AIGWLimitReserve, or 0. */
+static apr_int64_t guess(const charged_t *charged, const aigw_call_t *call, const aigw_limit_t *limit, apr_int64_t reserve)
 {
     const aigw_model_t *model = call->model;
-    apr_int64_t tokens = model->max_tokens ? model->max_tokens : reserve, room = model->context_window - charged->input;
+    const apr_int64_t room = model->context_window - charged->input;
+    apr_int64_t tokens = model->max_tokens ? model->max_tokens : reserve ? reserve : usual_reserve(limit);
 
     if (model->context_window) {
         tokens = room < 1 ? 1 : room < tokens ? room : tokens;
@@ -80,7 +90,7 @@ static apr_int64_t cost(const charged_t *charged, const aigw_call_t *call, const
         return input;
     }
     if (answer < 0) {
-        answer = guess(charged, call, reserve);
+        answer = guess(charged, call, limit, reserve);
         answer = answer < room ? answer : room > 0 ? room : 0;
     }
     return input + answer;
@@ -114,7 +124,7 @@ static charged_t *reckon(aigw_call_t *call, const apr_array_header_t *asked, con
     }
     for (i = 0; i < charged->count; i++) {
         const aigw_limit_section_t *own = charged->charges[i].limit->section;
-        const apr_int64_t reserve = own->reserve ? own->reserve : around->reserve ? around->reserve : RESERVE;
+        const apr_int64_t reserve = own->reserve ? own->reserve : around->reserve;
 
         charged->charges[i].cost = cost(charged, call, charged->charges[i].limit, reserve);
         charged->cached[i] = own->cached >= 0 ? own->cached : around->cached >= 0 ? around->cached : 100;
@@ -175,13 +185,14 @@ static int call_admit(aigw_call_t *call, const aigw_error_t **error)
 
 /* ------------------------------------------------------------------ after the call */
 
-/* How much of the answer was sent, where the model server did not count it: an event is a token or more, and what is more than the smallest of them in a raw event is text. */
+/* How much of the answer was sent, where the model server did not count it: an event is a token, or as many as its text has bytes for. Of a raw event that is what is
+ * more than in the smallest of them. */
 static apr_int64_t delivered(const charged_t *charged, const aigw_call_t *call)
 {
     apr_int64_t text = call->bytes_out, tokens;
 
     if (call->stream && call->smallest_raw) {
-        text -= call->pieces * (apr_int64_t)call->smallest_raw;
+        text -= call->pieces * ((apr_int64_t)call->smallest_raw + RAW_MORE);
     }
     tokens = text > 0 ? (text + 3) / 4 : 0;
     tokens = call->stream && tokens < call->pieces ? call->pieces : tokens;
@@ -266,6 +277,10 @@ static int call_settle(aigw_call_t *call)
     }
     else if (charged) {
         aigw_limit_store_refund(charged->charges, charged->count);
+    }
+    /* somebody else's limit: a refused request costs nothing */
+    if (!call->admitted && call->client && call->error && call->error->status == HTTP_TOO_MANY_REQUESTS) {
+        aigw_limit_request_refund(call->client);
     }
     ap_set_module_config(call->config, &aigw_ratelimit_module, NULL);
     return charged ? OK : DECLINED;

@@ -103,6 +103,7 @@ int aigw_limit_store_check_config(server_rec *main_server)
 
 int aigw_limit_store_post_config(server_rec *main_server)
 {
+    aigw_limit_hash_init(main_server->process->pconf);
     store = aigw_limit_conf_redis(main_server) ? &aigw_limit_redis : &aigw_limit_memory;
     return aigw_limit_memory_post_config(main_server); /* of both: where Redis is away it may have to do */
 }
