@@ -139,7 +139,8 @@ sub well_again {
 
 # ------------------------------------------------------------------ exact
 
-my ($one, $two) = map { gateway($redis->url) } 1 .. 2;
+# a machine that is busy with other tests is no Redis that is away
+my ($one, $two) = map { gateway($redis->url, conf => 'AIGWRedisTimeout command=5s') } 1 .. 2;
 is_deeply statuses(hammer([$one], '/window', 'a')), { 200 => 100, 429 => 300 }, 'eight clients, three children, 400 requests, a limit of 100: exactly 100';
 is_deeply statuses(hammer([$one], '/bucket', 'a')), { 200 => 100, 429 => 300 }, '… of a token bucket too';
 is_deeply statuses(hammer([$one, $two], '/window', 'b')), { 200 => 100, 429 => 300 }, 'two gateways: exactly 100';
