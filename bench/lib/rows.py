@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from . import process
+from .redis import Redis
 from .servers import Shape, Unavailable
 from .session import Session
 
@@ -285,4 +286,54 @@ class Auth(Row):
         return numbers
 
 
-ROWS = [row() for row in (Streams5000, Streams9500, Memory, MemoryTLS, Requests1, Requests64, Pace64, Leave, Lookup, Limit, Auth)]
+class Limits(Row):
+    """The same location with and without limits of requests, in turns that last a moment, as in Auth: counted in shared memory, and, where there is a redis-server, in
+    Redis, beside which stands what a round trip to it takes from here."""
+    without = ONLY_GATEWAY
+    name, heading = "limits", "two limits of requests, 1 connection"
+    sizes = {False: (200, 300), True: (10, 100)}
+    metrics = [Metric("ratio_memory", "shared memory: p50, as a multiple of that without", 3, "memory p50 ×"),
+               Metric("cpu_memory", "… CPU, as a multiple", 3), Metric("added_memory", "… added p50, µs", 1, "adds µs"),
+               Metric("added_memory_low", "… lower quartile"), Metric("added_memory_high", "… upper quartile"),
+               Metric("ratio_redis", "Redis: p50, as a multiple of that without", 3, "Redis p50 ×"),
+               Metric("cpu_redis", "… CPU, as a multiple", 3), Metric("added_redis", "… added p50, µs", 1, "adds µs"),
+               Metric("asked_redis", "… questions to Redis a request", 3), Metric("trip_redis", "… a round trip to it (PING), p50, µs", 1),
+               Metric("p50_open", "p50 without, µs", 1, "without")]
+    targets = [Target("lost", "loses none", 0), Target("ratio_memory", "shared memory: p50 at most 1.2 times that without", 1.2),
+               Target("asked_redis", "one round trip to Redis a request", 1.02)]
+
+    def measure(self, server, folder, size):
+        numbers = self._turns(server, os.path.join(folder, "memory"), "memory", [], *size)
+        with Redis(os.path.join(folder, "redis-server")) as redis:
+            if redis.port:
+                before = redis.calls()
+                try:
+                    found = self._turns(server, os.path.join(folder, "redis"), "redis",
+                                        [f"AIGWRedis redis://127.0.0.1:{redis.port}", "AIGWLimitStore redis"], *size)
+                except Unavailable as why: # a build without hiredis, or from before there was this
+                    return {**numbers, "without_redis": str(why)}
+                # those of the turn to warm up as well
+                numbers.update({k: v for k, v in found.items() if k.endswith("_redis")}, lost=numbers["lost"] + found["lost"],
+                               asked_redis=(redis.calls() - before) / (size[1] * (size[0] + 1)), trip_redis=redis.round_trip())
+        return numbers
+
+    @staticmethod
+    def _turns(server, folder, store, lines, turns, requests):
+        p50, cpu, lost = {"open": [], "limited": []}, {"open": 0, "limited": 0}, 0
+        with Session(server, folder, Shape(limits=lines)) as session:
+            for turn in range(turns + 1):
+                for what in sorted(p50, reverse=turn % 2):
+                    said, used = session.load(["--path", f"/{what}/v1/chat/completions", "--model", "near", "--json", "--keep-alive", "--streams", 1,
+                                               "--total", requests])
+                    lost += said["lost"]
+                    if turn:
+                        p50[what].append(said["latency_us"]["p50"])
+                        cpu[what] += used["cpu_s"]
+        pairs = list(zip(p50["limited"], p50["open"]))
+        low, middle, high = statistics.quantiles([a - b for a, b in pairs], n=4, method="inclusive")
+        return {"lost": lost, "turns": turns, "p50_open": statistics.median(p50["open"]), f"ratio_{store}": statistics.median(a / b for a, b in pairs),
+                f"cpu_{store}": cpu["limited"] / cpu["open"] if cpu["open"] else None,
+                f"added_{store}_low": low, f"added_{store}": middle, f"added_{store}_high": high}
+
+
+ROWS = [row() for row in (Streams5000, Streams9500, Memory, MemoryTLS, Requests1, Requests64, Pace64, Leave, Lookup, Limit, Auth, Limits)]

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # title: benchmarks, a short form
-# packages: python3=python3 openssl=openssl libssl-dev
+# packages: python3=python3 openssl=openssl libssl-dev redis-server=redis-server
 set -u
 # shellcheck source=scripts/lib.sh
 . "$TOP/scripts/lib.sh"
@@ -21,7 +21,7 @@ ok() { # STATUS TITLE
 rm -rf "$out" && mkdir -p "$out" || exit 1
 # where a token is measured a second key will do; the keys are the same in each run
 "$TREE/bench/aigw-lookup" --keys 1000 --write "$out/keys.jsonl" | sed 's/.*"key": "\([^"]*\)".*/\1/' >"$out/token"
-"$TOP/bench/run" --quick --gateway-build "$TREE" --who gateway --rows streams5000,memory-tls,json1,json64,pace64,leave,lookup,limit,auth \
+"$TOP/bench/run" --quick --gateway-build "$TREE" --who gateway --rows streams5000,memory-tls,json1,json64,pace64,leave,lookup,limit,auth,limits \
     --token-file "$out/token" --out "$out"
 ok $? 'bench/run ends well'
 
@@ -47,6 +47,8 @@ has 'all(gateway("lookup")[k] > 0 for k in ("hit_p50", "hit_p99", "miss_p50", "m
 has 'all(gateway("limit")[k] > 0 for k in ("key_p50", "one_p50", "one_p99", "two_p50", "four_p50", "call_p50", "call_p99"))' 'limits are decided: all numbers are there'
 has '"limit" in rows and gateway("limit")["key_p50"] < gateway("limit")["one_p50"] < gateway("limit")["four_p50"]' 'four limits cost more than one, and that more than its key'
 has 'all(gateway("auth")[k] > 0 for k in ("p50_open", "p50_key", "p50_token")) and {"added_key", "added_token"} <= gateway("auth").keys()' 'authentication: all numbers are there'
+has 'all(gateway("limits")[k] > 0 for k in ("ratio_memory", "p50_open")) and "added_memory" in gateway("limits")' 'limits: all numbers are there'
+has '0.99 < gateway("limits").get("asked_redis", 1) < 1.05' 'Redis is asked once a request'
 [ -s "$out/results.md" ]
 ok $? 'there is a table'
 
