@@ -9,40 +9,57 @@ APLOG_USE_MODULE(aigw_ratelimit);
 /* ------------------------------------------------------------------ which limits */
 
 /* Limits of a tier are never early: the tier is not known then. */
-static aigw_limit_point_e point_of(const aigw_limit_t *limit, const aigw_limit_section_t *around)
+static aigw_limit_point_e point_of(const aigw_limit_t *limit, const aigw_limit_said_t *said)
 {
-    const unsigned by = aigw_limit_by(limit->section, around);
+    const unsigned by = aigw_limit_by(said);
 
     if (limit->what != AIGW_LIMIT_REQUESTS || (by & AIGW_LIMIT_BY_MODEL)) {
         return AIGW_LIMIT_POINT_CALL;
     }
-    return !around || (by & ~(AIGW_LIMIT_BY_ADDRESS | AIGW_LIMIT_BY_HEADER)) ? AIGW_LIMIT_POINT_IDENTITY : AIGW_LIMIT_POINT_ADDRESS;
+    return limit->section->tier || (by & ~(AIGW_LIMIT_BY_ADDRESS | AIGW_LIMIT_BY_HEADER)) ? AIGW_LIMIT_POINT_IDENTITY
+                                                                                          : AIGW_LIMIT_POINT_ADDRESS;
 }
 
-static int is_dry(const aigw_limit_section_t *own, const aigw_limit_section_t *around)
+/* Sections of one path have one counter: it is charged once, for the one that gives less. Returns 0 where it is there already. */
+static int is_new(apr_array_header_t *charges, const aigw_limit_charge_t *charge)
 {
-    return own->dry_run >= 0 ? own->dry_run : around->dry_run == 1;
+    int i;
+
+    for (i = 0; i < charges->nelts; i++) {
+        aigw_limit_charge_t *other = &APR_ARRAY_IDX(charges, i, aigw_limit_charge_t);
+
+        if (!memcmp(other->key, charge->key, AIGW_LIMIT_KEY)) {
+            if (other->soft > charge->soft || (other->soft == charge->soft && charge->limit->rate.amount < other->limit->rate.amount)) {
+                *other = *charge;
+            }
+            return 0;
+        }
+    }
+    return 1;
 }
 
-/* by: what says whom they count; NULL for a tier's, because what a location says of that is not for the tiers. */
+/* around: for what the limits' own sections do not say; NULL: it is in them already. */
 static void add_all(apr_array_header_t *charges, const aigw_limit_asker_t *asker, const aigw_limit_section_t *section,
-                    const aigw_limit_section_t *by, const aigw_limit_section_t *around, aigw_limit_point_e point)
+                    const aigw_limit_said_t *around, aigw_limit_point_e point)
 {
     int i;
 
     for (i = 0; section->limits && i < section->limits->nelts; i++) {
-        const aigw_limit_t *limit = APR_ARRAY_IDX(section->limits, i, const aigw_limit_t *);
-        aigw_limit_charge_t *charge;
+        const aigw_limit_member_t *member = &APR_ARRAY_IDX(section->limits, i, aigw_limit_member_t);
+        aigw_limit_charge_t charge;
 
-        if (point != AIGW_LIMIT_POINT_ANY && point_of(limit, by) != point) {
+        memset(&charge, 0, sizeof charge);
+        charge.limit = member->limit;
+        charge.said = aigw_limit_said(member, around);
+        if (point != AIGW_LIMIT_POINT_ANY && point_of(charge.limit, &charge.said) != point) {
             continue;
         }
-        charge = apr_array_push(charges);
-        memset(charge, 0, sizeof *charge);
-        charge->limit = limit;
-        charge->cost = 1;
-        charge->soft = is_dry(limit->section, around) ? 1 : 0;
-        aigw_limit_key(limit, aigw_limit_who(limit, by, asker, charges->pool), charge->key);
+        charge.cost = 1;
+        charge.soft = charge.said.dry_run == 1;
+        aigw_limit_key(charge.limit, aigw_limit_by(&charge.said), aigw_limit_who(&charge.said, asker, charges->pool), charge.key);
+        if (is_new(charges, &charge)) {
+            APR_ARRAY_PUSH(charges, aigw_limit_charge_t) = charge;
+        }
     }
 }
 
@@ -51,15 +68,18 @@ void aigw_limit_gather(apr_array_header_t *charges, const aigw_limit_asker_t *as
 {
     const ap_conf_vector_t *tier;
     const aigw_limit_section_t *section;
+    aigw_limit_said_t said;
 
-    add_all(charges, asker, around, around, around, point);
+    add_all(charges, asker, around, NULL, point);
     if (point == AIGW_LIMIT_POINT_ADDRESS) {
         return;
     }
     tier = aigw_limit_core->tier_conf(asker->server, aigw_limit_core->tier_name(asker->server, &asker->context->identity));
     section = tier ? ap_get_module_config(tier, &aigw_ratelimit_module) : NULL;
     if (section && section->limits && !(asker->r && aigw_limit_exempt(asker->r, section))) {
-        add_all(charges, asker, section, NULL, around, point);
+        said = around->said;
+        said.by = 0; /* whom a location counts is not for the tiers */
+        add_all(charges, asker, section, &said, point);
     }
 }
 

@@ -111,7 +111,7 @@ static int has_tokens(const apr_array_header_t *asked)
     return 0;
 }
 
-static charged_t *reckon(aigw_call_t *call, const apr_array_header_t *asked, const aigw_limit_section_t *around)
+static charged_t *reckon(aigw_call_t *call, const apr_array_header_t *asked)
 {
     charged_t *charged = apr_pcalloc(call->pool, sizeof *charged);
     int i;
@@ -125,11 +125,10 @@ static charged_t *reckon(aigw_call_t *call, const apr_array_header_t *asked, con
         estimate(charged, call);
     }
     for (i = 0; i < charged->count; i++) {
-        const aigw_limit_section_t *own = charged->charges[i].limit->section;
-        const apr_int64_t reserve = own->reserve ? own->reserve : around->reserve;
+        const aigw_limit_said_t *said = &charged->charges[i].said;
 
-        charged->charges[i].cost = cost(charged, call, charged->charges[i].limit, reserve);
-        charged->cached[i] = own->cached >= 0 ? own->cached : around->cached >= 0 ? around->cached : 100;
+        charged->charges[i].cost = cost(charged, call, charged->charges[i].limit, said->reserve);
+        charged->cached[i] = said->cached >= 0 ? said->cached : 100;
     }
     return charged;
 }
@@ -149,10 +148,9 @@ static void tell_client(request_rec *r, const charged_t *charged)
     }
 }
 
-static const aigw_error_t *ask(aigw_call_t *call, apr_array_header_t *asked, const aigw_limit_section_t *around,
-                               const aigw_limit_asker_t *asker)
+static const aigw_error_t *ask(aigw_call_t *call, apr_array_header_t *asked, const aigw_limit_asker_t *asker)
 {
-    charged_t *charged = reckon(call, asked, around);
+    charged_t *charged = reckon(call, asked);
     const aigw_error_t *error = aigw_limit_ask(charged->charges, charged->count, 1, asker, call->pool);
 
     if (!error) {
@@ -179,7 +177,7 @@ static int call_admit(aigw_call_t *call, const aigw_error_t **error)
     if (!asked->nelts || (call->client && aigw_limit_exempt(call->client, around))) {
         return DECLINED;
     }
-    *error = ask(call, asked, around, &asker);
+    *error = ask(call, asked, &asker);
     context = call->client ? aigw_limit_core->request(call->client) : call->context;
     context->limit_time = (context->limit_time > 0 ? context->limit_time : 0) + aigw_clock_now() - began;
     return *error ? (*error)->status : OK;

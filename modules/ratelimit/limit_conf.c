@@ -37,6 +37,37 @@ const char *aigw_limit_title(apr_pool_t *p, const aigw_limit_t *limit)
 
 /* ------------------------------------------------------------------ create and merge */
 
+static const aigw_limit_said_t unsaid = {0, NULL, -1, -1, 0};
+
+/* What is not said yet goes by this. */
+static void fill(aigw_limit_said_t *said, const aigw_limit_said_t *by)
+{
+    if (!said->by) {
+        said->by = by->by;
+        said->header = by->header;
+    }
+    if (said->dry_run < 0) {
+        said->dry_run = by->dry_run;
+    }
+    if (said->cached < 0) {
+        said->cached = by->cached;
+    }
+    if (!said->reserve) {
+        said->reserve = by->reserve;
+    }
+}
+
+aigw_limit_said_t aigw_limit_said(const aigw_limit_member_t *member, const aigw_limit_said_t *around)
+{
+    aigw_limit_said_t said = member->limit->section->said;
+
+    fill(&said, &member->said);
+    if (around) {
+        fill(&said, around);
+    }
+    return said;
+}
+
 void *aigw_limit_conf_server_create(apr_pool_t *p, server_rec *s)
 {
     return apr_pcalloc(p, sizeof(aigw_limit_server_t));
@@ -47,7 +78,7 @@ void *aigw_limit_conf_dir_create(apr_pool_t *p, char *dir)
     aigw_limit_section_t *section = apr_pcalloc(p, sizeof *section);
 
     section->name = dir ? apr_pstrdup(p, dir) : "";
-    section->dry_run = section->cached = -1;
+    section->said = unsaid;
     return section;
 }
 
@@ -56,27 +87,37 @@ static apr_array_header_t *append(apr_pool_t *p, apr_array_header_t *outer, apr_
     return outer && inner ? apr_array_append(p, outer, inner) : inner ? inner : outer;
 }
 
+/* Those of the inner section go by the outer one where they say nothing. In any order of merging: httpd puts locations together before the server comes around them. */
+static apr_array_header_t *merge_limits(apr_pool_t *p, const aigw_limit_section_t *outer, const aigw_limit_section_t *inner)
+{
+    apr_array_header_t *limits;
+    int i;
+
+    if (!inner->limits) {
+        return outer->limits;
+    }
+    limits = apr_array_make(p, inner->limits->nelts + (outer->limits ? outer->limits->nelts : 0), sizeof(aigw_limit_member_t));
+    if (outer->limits) {
+        apr_array_cat(limits, outer->limits);
+    }
+    for (i = 0; i < inner->limits->nelts; i++) {
+        aigw_limit_member_t *member = apr_array_push(limits);
+
+        *member = APR_ARRAY_IDX(inner->limits, i, aigw_limit_member_t);
+        fill(&member->said, &outer->said);
+    }
+    return limits;
+}
+
 /* What is around holds as well: an inner section adds to it. */
 void *aigw_limit_conf_dir_merge(apr_pool_t *p, void *base, void *add)
 {
     const aigw_limit_section_t *outer = base, *inner = add;
     aigw_limit_section_t *section = apr_pmemdup(p, inner, sizeof *section);
 
-    section->limits = append(p, outer->limits, inner->limits);
+    section->limits = merge_limits(p, outer, inner);
     section->exempt = append(p, outer->exempt, inner->exempt);
-    if (!inner->by) {
-        section->by = outer->by;
-        section->header = outer->header;
-    }
-    if (inner->dry_run < 0) {
-        section->dry_run = outer->dry_run;
-    }
-    if (inner->cached < 0) {
-        section->cached = outer->cached;
-    }
-    if (!inner->reserve) {
-        section->reserve = outer->reserve;
-    }
+    fill(&section->said, &outer->said);
     return section;
 }
 
@@ -108,7 +149,7 @@ static int has_window(const aigw_limit_section_t *section, aigw_limit_what_e wha
     int i;
 
     for (i = 0; section->limits && i < section->limits->nelts; i++) {
-        const aigw_limit_t *limit = APR_ARRAY_IDX(section->limits, i, const aigw_limit_t *);
+        const aigw_limit_t *limit = APR_ARRAY_IDX(section->limits, i, aigw_limit_member_t).limit;
 
         if (limit->what == what && limit->rate.window == window) {
             return 1;
@@ -120,13 +161,16 @@ static int has_window(const aigw_limit_section_t *section, aigw_limit_what_e wha
 static aigw_limit_t *add_limit(apr_pool_t *p, aigw_limit_section_t *section, aigw_limit_what_e what)
 {
     aigw_limit_t *limit = apr_pcalloc(p, sizeof *limit);
+    aigw_limit_member_t *member;
 
     if (!section->limits) {
-        section->limits = apr_array_make(p, 4, sizeof(const aigw_limit_t *));
+        section->limits = apr_array_make(p, 4, sizeof(aigw_limit_member_t));
     }
     limit->what = what;
     limit->section = section;
-    APR_ARRAY_PUSH(section->limits, const aigw_limit_t *) = limit;
+    member = apr_array_push(section->limits);
+    member->limit = limit;
+    member->said = unsaid;
     return limit;
 }
 
@@ -248,13 +292,18 @@ static const char *set_by(cmd_parms *cmd, void *dir, const char *arg)
 
     for (i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (!strcmp(arg, kinds[i].name)) {
-            section->by |= kinds[i].bit;
+            section->said.by |= kinds[i].bit;
             return NULL;
         }
     }
     if (!strncmp(arg, "header:", 7) && arg[7] && !*ap_scan_http_token(arg + 7)) {
-        section->by |= AIGW_LIMIT_BY_HEADER;
-        section->header = arg + 7;
+        if (section->said.header && ap_cstr_casecmp(section->said.header, arg + 7)) {
+            return apr_psprintf(
+                cmd->pool, "AIGWLimitBy: a section counts by one header, and this one has header:%s already: write a section inside of it",
+                section->said.header);
+        }
+        section->said.by |= AIGW_LIMIT_BY_HEADER;
+        section->said.header = arg + 7;
         return NULL;
     }
     return apr_psprintf(cmd->pool, "AIGWLimitBy: \"%s\" is none of address, user, key, model, header:NAME", arg);
@@ -264,8 +313,8 @@ static const char *set_mode(cmd_parms *cmd, void *dir, const char *arg)
 {
     aigw_limit_section_t *section = dir;
 
-    section->dry_run = !strcmp(arg, "dry-run") ? 1 : !strcmp(arg, "enforce") ? 0 : -1;
-    return section->dry_run >= 0 ? NULL : apr_psprintf(cmd->pool, "AIGWLimitMode: \"%s\" is neither enforce nor dry-run", arg);
+    section->said.dry_run = !strcmp(arg, "dry-run") ? 1 : !strcmp(arg, "enforce") ? 0 : -1;
+    return section->said.dry_run >= 0 ? NULL : apr_psprintf(cmd->pool, "AIGWLimitMode: \"%s\" is neither enforce nor dry-run", arg);
 }
 
 static const char *set_cached(cmd_parms *cmd, void *dir, const char *arg)
@@ -277,7 +326,7 @@ static const char *set_cached(cmd_parms *cmd, void *dir, const char *arg)
     if (end == arg || (*end && strcmp(end, "%") != 0) || n < 0 || n > 100) {
         return apr_psprintf(cmd->pool, "AIGWLimitCached: \"%s\" is not a share from 0%% to 100%%", arg);
     }
-    section->cached = (int)n;
+    section->said.cached = (int)n;
     return NULL;
 }
 
@@ -286,8 +335,8 @@ static const char *set_reserve(cmd_parms *cmd, void *dir, const char *arg)
     aigw_limit_section_t *section = dir;
     char *end;
 
-    section->reserve = apr_strtoi64(arg, &end, 10);
-    return end != arg && !*end && section->reserve >= 1 && section->reserve <= RESERVE_MAX
+    section->said.reserve = apr_strtoi64(arg, &end, 10);
+    return end != arg && !*end && section->said.reserve >= 1 && section->said.reserve <= RESERVE_MAX
                ? NULL
                : apr_psprintf(cmd->pool, "AIGWLimitReserve: \"%s\" is not a number of tokens, 1 to %d", arg, RESERVE_MAX);
 }

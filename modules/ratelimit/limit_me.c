@@ -2,13 +2,13 @@
 #include "limit_ask.h"
 #include "aigw_limit.h"
 
-static int by_model(const aigw_limit_charge_t *charge, const aigw_limit_section_t *around)
+static int by_model(const aigw_limit_charge_t *charge)
 {
-    return (aigw_limit_by(charge->limit->section, charge->limit->section->tier ? NULL : around) & AIGW_LIMIT_BY_MODEL) != 0;
+    return (aigw_limit_by(&charge->said) & AIGW_LIMIT_BY_MODEL) != 0;
 }
 
 /* What cannot be asked without a model goes to the end, and what is only tried out goes away. Returns how many can be asked. */
-static int sort(apr_array_header_t *charges, const aigw_limit_section_t *around)
+static int sort(apr_array_header_t *charges)
 {
     aigw_limit_charge_t *all = (aigw_limit_charge_t *)charges->elts, swap;
     int i, n = 0, kept = 0;
@@ -21,7 +21,7 @@ static int sort(apr_array_header_t *charges, const aigw_limit_section_t *around)
     }
     charges->nelts = kept;
     for (i = 0; i < kept; i++) {
-        if (!by_model(&all[i], around)) {
+        if (!by_model(&all[i])) {
             swap = all[n];
             all[n++] = all[i];
             all[i] = swap;
@@ -79,7 +79,7 @@ static json_t *aigw_limit_of(request_rec *r)
         return json_object();
     }
     aigw_limit_gather(charges, &asker, around, AIGW_LIMIT_POINT_ANY);
-    asked = sort(charges, around);
+    asked = sort(charges);
     if (asked && aigw_limit_store_decide((aigw_limit_charge_t *)charges->elts, asked, 0, &refused) != AIGW_LIMIT_YES) {
         return json_object();
     }

@@ -141,7 +141,7 @@ static void from_count(aigw_limit_charge_t *charge, const aigw_limit_count_t *co
 /* Where all entries are in use, whoever is new shares one with others who are: what they may do is bounded all the same, and nobody is forgotten. */
 static void make_others(const aigw_limit_charge_t *charge, aigw_limit_count_t *count)
 {
-    aigw_limit_key(charge->limit, "", count->key);
+    aigw_limit_key(charge->limit, 0, "", count->key);
     count->spare = 1;
 }
 

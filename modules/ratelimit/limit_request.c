@@ -49,6 +49,28 @@ static int decide(request_rec *r, const aigw_limit_asker_t *asker, apr_array_hea
     return OK;
 }
 
+/* A request that the configuration sends elsewhere (RewriteRule in a directory, FallbackResource) is asked there for what it was not yet. A page that ErrorDocument names costs nothing. */
+static int is_asked(const request_rec *r)
+{
+    return !r->main && (!r->prev || r->prev->status == HTTP_OK);
+}
+
+/* Leaves out what this request has been charged before it was sent here. */
+static void leave_out(apr_array_header_t *asked, const apr_array_header_t *charges)
+{
+    aigw_limit_charge_t *all = (aigw_limit_charge_t *)asked->elts;
+    int i, k, kept = 0;
+
+    for (i = 0; i < asked->nelts; i++) {
+        for (k = 0; k < charges->nelts && memcmp(APR_ARRAY_IDX(charges, k, aigw_limit_charge_t).key, all[i].key, AIGW_LIMIT_KEY); k++) {
+        }
+        if (k == charges->nelts) {
+            all[kept++] = all[i];
+        }
+    }
+    asked->nelts = kept;
+}
+
 static int limit(request_rec *r, aigw_limit_point_e point)
 {
     const aigw_limit_section_t *around = ap_get_module_config(r->per_dir_config, &aigw_ratelimit_module);
@@ -60,13 +82,14 @@ static int limit(request_rec *r, aigw_limit_point_e point)
     int rc;
 
     /* where nothing of ours is, nothing of ours is to be seen: the context sets X-Request-ID */
-    if (!ap_is_initial_req(r) || (!around->limits && (early || !(r->user || (r->handler && !strncmp(r->handler, "aigw-", 5)))))) {
+    if (!is_asked(r) || (!around->limits && (early || !(r->user || (r->handler && !strncmp(r->handler, "aigw-", 5)))))) {
         return OK;
     }
     began = aigw_clock_now();
     asker.context = context = aigw_limit_core->request(r);
     asked = apr_array_make(r->pool, 4, sizeof(aigw_limit_charge_t));
     aigw_limit_gather(asked, &asker, around, point);
+    leave_out(asked, aigw_limit_request_charges(r));
     if (!asked->nelts || aigw_limit_exempt(r, around)) {
         return OK;
     }

@@ -116,11 +116,11 @@ void aigw_limit_store_child_init(apr_pool_t *pchild, server_rec *main_server)
     aigw_limit_memory_child_init(pchild);
 }
 
-void aigw_limit_key(const aigw_limit_t *limit, const char *who, unsigned char key[AIGW_LIMIT_KEY])
+void aigw_limit_key(const aigw_limit_t *limit, unsigned by, const char *who, unsigned char key[AIGW_LIMIT_KEY])
 {
     char head[128];
 
-    apr_snprintf(head, sizeof head, "%d %d %d %" APR_TIME_T_FMT, (int)limit->section->tier, limit->what, limit->rate.algorithm,
+    apr_snprintf(head, sizeof head, "%d %d %d %u %" APR_TIME_T_FMT, (int)limit->section->tier, limit->what, limit->rate.algorithm, by,
                  limit->rate.window);
     aigw_limit_hash(head, limit->section->name, who, key);
 }

@@ -5,9 +5,9 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-unsigned aigw_limit_by(const aigw_limit_section_t *section, const aigw_limit_section_t *around)
+unsigned aigw_limit_by(const aigw_limit_said_t *said)
 {
-    return section->by ? section->by : around && around->by ? around->by : AIGW_LIMIT_BY_USER;
+    return said->by ? said->by : AIGW_LIMIT_BY_USER;
 }
 
 const char *aigw_limit_network(apr_pool_t *p, const char *address)
@@ -35,17 +35,26 @@ static const char *address(const aigw_limit_asker_t *asker, apr_pool_t *p)
     return apr_pstrcat(p, "address:", aigw_limit_network(p, asker->context->address), NULL);
 }
 
-/* Parts are joined by a character that none of them can have. */
+/* With its length before it each part ends where it does: a user from a token may have any character in his name. */
 static const char *join(apr_pool_t *p, const char *who, const char *part)
 {
-    return who ? apr_pstrcat(p, who, "\n", part, NULL) : part;
+    return apr_psprintf(p, "%s%" APR_SIZE_T_FMT ":%s", who ? who : "", strlen(part), part);
 }
 
-const char *aigw_limit_who(const aigw_limit_t *limit, const aigw_limit_section_t *around, const aigw_limit_asker_t *asker, apr_pool_t *p)
+static const char *header(const char *name, const aigw_limit_asker_t *asker, apr_pool_t *p)
+{
+    const char *value = asker->r ? apr_table_get(asker->r->headers_in, name) : NULL;
+    char *lower = apr_pstrdup(p, name);
+
+    ap_str_tolower(lower);
+    return apr_pstrcat(p, "header:", lower, ":", value ? value : "", NULL);
+}
+
+const char *aigw_limit_who(const aigw_limit_said_t *said, const aigw_limit_asker_t *asker, apr_pool_t *p)
 {
     const aigw_identity_t *identity = &asker->context->identity;
-    const unsigned by = aigw_limit_by(limit->section, around);
-    const char *header = limit->section->by ? limit->section->header : around ? around->header : NULL, *value, *who = NULL;
+    const unsigned by = aigw_limit_by(said);
+    const char *who = NULL;
 
     if (by & AIGW_LIMIT_BY_ADDRESS) {
         who = join(p, who, address(asker, p));
@@ -57,8 +66,7 @@ const char *aigw_limit_who(const aigw_limit_t *limit, const aigw_limit_section_t
         who = join(p, who, identity->key_id ? apr_pstrcat(p, "key:", identity->key_id, NULL) : address(asker, p));
     }
     if (by & AIGW_LIMIT_BY_HEADER) {
-        value = header && asker->r ? apr_table_get(asker->r->headers_in, header) : NULL;
-        who = join(p, who, apr_pstrcat(p, "header:", value ? value : "", NULL));
+        who = join(p, who, header(said->header, asker, p));
     }
     if (by & AIGW_LIMIT_BY_MODEL) {
         who = join(p, who, apr_pstrcat(p, "model:", asker->model ? asker->model : "", NULL));

@@ -33,6 +33,7 @@ my @wrong = (
     (map { ["AIGWLimit requests 1/minute algorithm=token-bucket burst=$_", qr/AIGWLimit: "burst=\Q$_\E": write a number such as burst=20/] } qw(0 -1 x 5x)),
     ['AIGWLimit requests 1/minute algorithm=leaky',       qr/AIGWLimit: "algorithm=leaky" is none of algorithm=token-bucket/],
     (map { ["AIGWLimitBy $_", qr/AIGWLimitBy: "\Q$_\E" is none of address, user, key, model, header:NAME/] } 'User', 'ip', 'header:', 'header:a:b', 'header'),
+    ['AIGWLimitBy header:X-A header:X-B',                 qr/AIGWLimitBy: a section counts by one header, and this one has header:X-A already/],
     (map { ["AIGWLimit concurrent$_", qr/AIGWLimit concurrent: how many calls at a time\? Write one number/] } '', ' 0', ' -1', ' x', ' 1000001', ' 5/minute', ' 5 6'),
     ["AIGWLimit concurrent 1\nAIGWLimit concurrent 2",  qr/AIGWLimit concurrent: this section has one already/],
     ['AIGWLimit tokens',                                  qr/AIGWLimit tokens: how many in what time\? Write for example AIGWLimit tokens 60/],
