@@ -178,13 +178,28 @@ START_TEST(the_ratio_is_learned)
 }
 END_TEST
 
+/* "ping", for which a model server counts the forty tokens of its template. */
+START_TEST(small_questions_teach_nothing)
+{
+    apr_uint32_t ratio = AIGW_ESTIMATE_ONE;
+    int i;
+
+    ck_assert_int_eq(aigw_estimate_learn(0, 8, 48), 0);
+    for (i = 0; i < 1000; i++) {
+        ratio = aigw_estimate_learn(ratio, AIGW_ESTIMATE_SAMPLE - 1, 400);
+    }
+    ck_assert_int_eq(ratio, AIGW_ESTIMATE_ONE);
+    ck_assert_int_gt(aigw_estimate_learn(ratio, AIGW_ESTIMATE_SAMPLE, 400), AIGW_ESTIMATE_ONE);
+}
+END_TEST
+
 START_TEST(the_ratio_is_bounded)
 {
     apr_uint32_t high = 0, low = 0;
     int i;
 
     for (i = 0; i < 400; i++) {
-        high = aigw_estimate_learn(high, 1, APR_INT64_MAX);
+        high = aigw_estimate_learn(high, AIGW_ESTIMATE_SAMPLE, APR_INT64_MAX);
         low = aigw_estimate_learn(low, APR_INT64_MAX, 1);
         ck_assert_int_le(high, AIGW_ESTIMATE_MAX);
         ck_assert_int_ge(low, AIGW_ESTIMATE_MIN);
@@ -194,7 +209,7 @@ START_TEST(the_ratio_is_bounded)
     ck_assert_int_eq(aigw_estimate_scale(TOKENS_MAX, high), TOKENS_MAX);
     ck_assert_int_eq(aigw_estimate_scale(1, AIGW_ESTIMATE_MIN), 1);
     ck_assert_int_eq(aigw_estimate_scale(3, AIGW_ESTIMATE_MAX / 8), 2);
-    aigw_estimate_learn(0, 0, 0);
+    ck_assert_int_eq(aigw_estimate_learn(0, 0, 0), 0);
 }
 END_TEST
 
@@ -211,6 +226,7 @@ Suite *suite_estimate(void)
     tcase_add_test(tc, messages_as_a_tree);
     tcase_add_test(tc, tokens);
     tcase_add_test(tc, the_ratio_is_learned);
+    tcase_add_test(tc, small_questions_teach_nothing);
     tcase_add_test(tc, the_ratio_is_bounded);
     suite_add_tcase(suite, tc);
     return suite;

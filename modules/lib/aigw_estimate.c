@@ -207,6 +207,9 @@ apr_uint32_t aigw_estimate_learn(apr_uint32_t ratio, apr_int64_t estimated, apr_
     double sample = (double)actual * AIGW_ESTIMATE_ONE / (double)(estimated > 0 ? estimated : 1);
     apr_uint32_t now, next;
 
+    if (estimated < AIGW_ESTIMATE_SAMPLE) {
+        return ratio;
+    }
     sample = sample < AIGW_ESTIMATE_MIN ? AIGW_ESTIMATE_MIN : sample > AIGW_ESTIMATE_MAX ? AIGW_ESTIMATE_MAX : sample;
     now = (apr_uint32_t)sample;
     if (!ratio) {

@@ -37,7 +37,10 @@ apr_int64_t aigw_estimate_tokens(const aigw_estimate_t *e, double bytes, apr_int
 #define AIGW_ESTIMATE_MIN (AIGW_ESTIMATE_ONE / 4)
 #define AIGW_ESTIMATE_MAX (AIGW_ESTIMATE_ONE * 4)
 
-/* The ratio after a question that was estimated at so many tokens (before any ratio) had so many: MIN..MAX. */
+#define AIGW_ESTIMATE_SAMPLE 64 /* tokens */
+
+/* The ratio after a question that was estimated at so many tokens (before any ratio) had so many: MIN..MAX. One below SAMPLE changes nothing: what a model server puts around each question, some
+ * tens of tokens, would be taken for what text costs, and a "ping" every second would make a long question too large for its limit. */
 apr_uint32_t aigw_estimate_learn(apr_uint32_t ratio, apr_int64_t estimated, apr_int64_t actual);
 
 /* 1..10^12 */

@@ -24,6 +24,7 @@ typedef struct charged_t {
     apr_int64_t estimated; /* input tokens, before the ratio; 0: not estimated */
     apr_int64_t input;     /* after it */
     apr_int64_t answer;    /* how long it may be, all choices together; -1: nobody said */
+    apr_int64_t longest;   /* the same by the larger of two names that the request has for it; the body is gone when the call ends */
     unsigned learns : 1;   /* what the model server says of the input changes the ratio */
 } charged_t;
 
@@ -121,6 +122,7 @@ static charged_t *reckon(aigw_call_t *call, const apr_array_header_t *asked)
     charged->actual = apr_palloc(call->pool, (apr_size_t)asked->nelts * sizeof *charged->actual);
     charged->cached = apr_palloc(call->pool, (apr_size_t)asked->nelts * sizeof *charged->cached);
     charged->answer = call->max_tokens >= 0 ? times(call->max_tokens, choices(call)) : -1;
+    charged->longest = call->body && call->body->chat->longest >= 0 ? times(call->body->chat->longest, choices(call)) : charged->answer;
     if (has_tokens(asked)) {
         estimate(charged, call);
     }
@@ -189,6 +191,7 @@ static int call_admit(aigw_call_t *call, const aigw_error_t **error)
  * more than in the smallest of them. */
 static apr_int64_t delivered(const charged_t *charged, const aigw_call_t *call)
 {
+    const apr_int64_t most = charged->longest;
     apr_int64_t text = call->bytes_out, tokens;
 
     if (call->stream && call->smallest_raw) {
@@ -196,7 +199,7 @@ static apr_int64_t delivered(const charged_t *charged, const aigw_call_t *call)
     }
     tokens = text > 0 ? (text + 3) / 4 : 0;
     tokens = call->stream && tokens < call->pieces ? call->pieces : tokens;
-    return charged->answer >= 0 && tokens > charged->answer ? charged->answer : tokens;
+    return most >= 0 && tokens > most ? most : tokens;
 }
 
 typedef struct used_t {

@@ -185,10 +185,11 @@ my @settles = (
     ['another module\'s refusal',         'test-refused-last', {}, 0],
 );
 my @leaves = (
-    # name, model, scenario, stream, events until the client leaves, cost
+    # name, model, scenario, stream, events until the client leaves, cost, more of the body
     ['before the first token', 'raw',       'silent',  1, 0, 9],
     ['in mid-stream',          'raw',       'stall:3', 1, 3, 9 + 3],
     ['while it drains',        'raw-drain', 'gate:3',  1, 3, 12],
+    ['who asked for 1 by one name and for 100 by the other', 'raw', 'stall:3', 1, 3, 9 + 3, { max_completion_tokens => 1 }],
 );
 my @reserves = (
     # name, tier, model, members of the body, tokens that are reserved
@@ -260,11 +261,11 @@ for (@settles) {
     }
 }
 for (@leaves) {
-    my ($name, $model, $scenario, $stream, $events, $cost) = @$_;
+    my ($name, $model, $scenario, $stream, $events, $cost, $more) = @$_;
     for my $path ($at, '/v1/blocking') {
         my $who = someone('hour');
         my $tag = tag();
-        my $c = begin($who, body($model, scenario => $scenario, tag => $tag, stream => \1, max_tokens => 100), $path);
+        my $c = begin($who, body($model, scenario => $scenario, tag => $tag, stream => \1, max_tokens => 100, %{ $more || {} }), $path);
         raw_wait('request', tag => $tag);
         if ($events) { $c->head; $c->event for 1 .. $events }
         $c->close;
