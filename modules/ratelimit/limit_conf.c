@@ -253,29 +253,47 @@ static const char *add_concurrent(cmd_parms *cmd, aigw_limit_section_t *section,
     return NULL;
 }
 
-static int in_tier(const cmd_parms *cmd)
+static int is_in(const cmd_parms *cmd, const char *section)
 {
     const ap_directive_t *parent = cmd->directive->parent;
 
-    while (parent && ap_cstr_casecmp(parent->directive, "<AIGWTier")) {
+    while (parent && ap_cstr_casecmp(parent->directive, section)) {
         parent = parent->parent;
     }
     return parent != NULL;
 }
 
+/* A model's section has no limits of its own: they would be the whole server's. */
+static const char *in_model(const cmd_parms *cmd)
+{
+    return is_in(cmd, "<AIGWModel")
+               ? apr_pstrcat(
+                     cmd->pool, cmd->cmd->name,
+                     " does not stand inside <AIGWModel>: to limit a model write AIGWLimit and AIGWLimitBy model in a <Location>, for each "
+                     "user AIGWLimitBy user model",
+                     NULL)
+               : NULL;
+}
+
 static const char *set_limit(cmd_parms *cmd, void *dir, const char *args)
 {
     aigw_limit_section_t *section = dir;
-    const char *what = ap_getword_conf(cmd->pool, &args);
+    const char *what = ap_getword_conf(cmd->pool, &args), *err = in_model(cmd);
     apr_size_t i;
 
-    section->tier = in_tier(cmd) ? 1 : 0;
+    if (err) {
+        return err;
+    }
+    section->tier = is_in(cmd, "<AIGWTier") ? 1 : 0;
     for (i = 0; i < NAMES; i++) {
         if (!strcmp(what, names[i])) {
             return i == AIGW_LIMIT_CONCURRENT ? add_concurrent(cmd, section, args) : add_rates(cmd, section, (aigw_limit_what_e)i, args);
         }
     }
-    return apr_psprintf(cmd->pool, "AIGWLimit: \"%s\" is none of requests, tokens, input-tokens, output-tokens, concurrent", what);
+    return apr_psprintf(cmd->pool,
+                        "AIGWLimit: \"%s\" is none of requests, tokens, input-tokens, output-tokens, concurrent: write for example "
+                        "AIGWLimit requests 60/minute",
+                        what);
 }
 
 /* ------------------------------------------------------------------ whom, whether, how */
@@ -288,8 +306,12 @@ static const char *set_by(cmd_parms *cmd, void *dir, const char *arg)
     } kinds[] = {
         {"address", AIGW_LIMIT_BY_ADDRESS}, {"user", AIGW_LIMIT_BY_USER}, {"key", AIGW_LIMIT_BY_KEY}, {"model", AIGW_LIMIT_BY_MODEL}};
     aigw_limit_section_t *section = dir;
+    const char *err = in_model(cmd);
     apr_size_t i;
 
+    if (err) {
+        return err;
+    }
     for (i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (!strcmp(arg, kinds[i].name)) {
             section->said.by |= kinds[i].bit;
@@ -314,7 +336,8 @@ static const char *set_mode(cmd_parms *cmd, void *dir, const char *arg)
     aigw_limit_section_t *section = dir;
 
     section->said.dry_run = !strcmp(arg, "dry-run") ? 1 : !strcmp(arg, "enforce") ? 0 : -1;
-    return section->said.dry_run >= 0 ? NULL : apr_psprintf(cmd->pool, "AIGWLimitMode: \"%s\" is neither enforce nor dry-run", arg);
+    return section->said.dry_run >= 0 ? in_model(cmd)
+                                      : apr_psprintf(cmd->pool, "AIGWLimitMode: \"%s\" is neither enforce nor dry-run", arg);
 }
 
 static const char *set_cached(cmd_parms *cmd, void *dir, const char *arg)
@@ -327,7 +350,7 @@ static const char *set_cached(cmd_parms *cmd, void *dir, const char *arg)
         return apr_psprintf(cmd->pool, "AIGWLimitCached: \"%s\" is not a share from 0%% to 100%%", arg);
     }
     section->said.cached = (int)n;
-    return NULL;
+    return in_model(cmd);
 }
 
 static const char *set_reserve(cmd_parms *cmd, void *dir, const char *arg)
@@ -337,7 +360,7 @@ static const char *set_reserve(cmd_parms *cmd, void *dir, const char *arg)
 
     section->said.reserve = apr_strtoi64(arg, &end, 10);
     return end != arg && !*end && section->said.reserve >= 1 && section->said.reserve <= RESERVE_MAX
-               ? NULL
+               ? in_model(cmd)
                : apr_psprintf(cmd->pool, "AIGWLimitReserve: \"%s\" is not a number of tokens, 1 to %d", arg, RESERVE_MAX);
 }
 
@@ -355,7 +378,7 @@ static const char *add_exempt(cmd_parms *cmd, void *dir, const char *arg)
         section->exempt = apr_array_make(cmd->pool, 2, sizeof(ap_expr_info_t *));
     }
     APR_ARRAY_PUSH(section->exempt, ap_expr_info_t *) = expr;
-    return NULL;
+    return in_model(cmd);
 }
 
 static const char *set_entries(cmd_parms *cmd, void *dummy, const char *arg)
@@ -399,7 +422,7 @@ static const char *set_lease(cmd_parms *cmd, void *dummy, const char *arg)
         return err;
     }
     if (ap_timeout_parameter_parse(arg, &conf->lease, "s") != APR_SUCCESS || conf->lease < LEASE_MIN || conf->lease > LEASE_MAX) {
-        return apr_psprintf(cmd->pool, "AIGWLimitLease: \"%s\" is no time from 1s to 1h", arg);
+        return apr_psprintf(cmd->pool, "AIGWLimitLease: \"%s\" is no time from 1s to 1h: write for example 30s or 5min", arg);
     }
     return NULL;
 }
