@@ -145,27 +145,59 @@ static void make_others(const aigw_limit_charge_t *charge, aigw_limit_count_t *c
     count->spare = 1;
 }
 
+/* Each child at most once in so long. said_at: of this kind of news. */
+static int is_time_to_say(apr_time_t *said_at)
+{
+    apr_time_t now = aigw_clock_now(), last = __atomic_load_n(said_at, __ATOMIC_RELAXED);
+
+    return (!last || now - last >= SAID_AT_MOST) && __atomic_compare_exchange_n(said_at, &last, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+static void say_shared(void)
+{
+    static apr_time_t said_at;
+
+    if (is_time_to_say(&said_at)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server,
+                     "AIGW0416: all counters are in use: who is new shares one with all others who are (AIGWLimitEntries)");
+    }
+}
+
+static void say_too_many(int count)
+{
+    static apr_time_t said_at;
+
+    if (is_time_to_say(&said_at)) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "AIGW0417: %d limits hold for one request, more than %d: it is refused (AIGWLimit)",
+                     count, AIGW_LIMIT_COUNTS_MAX);
+    }
+}
+
 static aigw_limit_shm_answer_e ask(const aigw_limit_charge_t *charges, aigw_limit_count_t *counts, int n, int hold, int *which)
 {
     aigw_limit_shm_answer_e answer;
     sigset_t before;
+    int shared = 0;
 
     aigw_signals_hold(&before);
     answer = aigw_limit_shm_decide(memory->shm, counts, n, hold, aigw_clock_now(), which);
     while (answer == AIGW_LIMIT_SHM_FULL && !counts[*which].spare) {
         make_others(&charges[*which], &counts[*which]);
+        shared = 1;
         answer = aigw_limit_shm_decide(memory->shm, counts, n, hold, aigw_clock_now(), which);
     }
     aigw_signals_release(&before);
+    if (shared) {
+        say_shared();
+    }
     return answer;
 }
 
 static void say_no_room(aigw_limit_shm_answer_e answer)
 {
     static apr_time_t said_at;
-    apr_time_t now = aigw_clock_now(), last = __atomic_load_n(&said_at, __ATOMIC_RELAXED);
 
-    if ((last && now - last < SAID_AT_MOST) || !__atomic_compare_exchange_n(&said_at, &last, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    if (!is_time_to_say(&said_at)) {
         return;
     }
     if (answer == AIGW_LIMIT_SHM_HOLDS) {
@@ -185,6 +217,7 @@ static aigw_limit_answer_e decide(aigw_limit_charge_t *charges, int count, int h
 
     *refused = -1;
     if (count > AIGW_LIMIT_COUNTS_MAX) {
+        say_too_many(count);
         return AIGW_LIMIT_UNAVAILABLE;
     }
     for (i = 0; i < count; i++) {

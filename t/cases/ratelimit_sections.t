@@ -12,6 +12,8 @@ mkdir "$dir/docs", 0755;
 
 my ($libexec) = slurp("$ENV{AIGW_BUILD}/base.conf") =~ m{"([^"]+)/mod_authn_file\.so"};
 
+# 65 paths that are one
+my $many = join '', map { "<Location ~ \"^/many" . '(?:)' x $_ . "\">\nAIGWLimit requests 5/minute\n</Location>\n" } 1 .. 65;
 my $s = AIGW::Server->new(conf => <<"CONF");
 AIGWErrors on
 <AIGWModel echo>
@@ -86,6 +88,16 @@ DocumentRoot $dir/docs
     AIGWLimit requests 1/minute
     AIGWLimitBy header:X-Team
 </Location>
+<Location /each>
+    SetHandler aigw-models
+    AIGWLimit requests 5/day
+    AIGWLimitBy header:X-Each
+</Location>
+<Location /many>
+    SetHandler aigw-models
+</Location>
+$many
+AIGWLimitEntries 1024
 CONF
 my $port = $s->{port};
 
@@ -93,7 +105,7 @@ sub ask  { my ($path, $address, @fields) = @_; return get($path, port => $port, 
 sub many { my ($n, @a) = @_; return join ' ', map { ask(@a)->{status} } 1 .. $n }
 sub said { my ($path, $address) = @_; return chat('echo', 'a', path => $path, port => $port, headers => ['X-Forwarded-For' => $address])->{status} }
 
-plan tests => 16, need_module('mod_aigw', 'mod_aigw_ratelimit', 'mod_rewrite');
+plan tests => 20, need_module('mod_aigw', 'mod_aigw_ratelimit', 'mod_rewrite');
 
 # ------------------------------------------------------------------ a redirect inside of httpd
 
@@ -124,3 +136,11 @@ is many(2, '/team', '10.0.5.1', 'X-Team' => 'a'), '200 429', 'by header';
 is many(1, '/team', '10.0.5.1', 'x-team' => 'a'), '429', '… whatever its case';
 is many(2, '/team', '10.0.5.1', 'X-Team' => 'b'), '200 429', '… another value';
 is many(2, '/team', '10.0.5.1'), '200 429', '… none';
+
+# ------------------------------------------------------------------ more than there is room for
+
+is ask('/many', '10.0.7.1')->{status}, 503, 'more limits than one decision takes';
+like $s->log, qr/AIGW0417: 65 limits hold for one request, more than 64/, '… says the log';
+ask('/each', '10.0.7.1', 'X-Each' => $_) for 1 .. 1100;
+like $s->log, qr/AIGW0416: all counters are in use/, 'a table full of those who are active: the log says so';
+is ask('/each', '10.0.7.1', 'X-Each' => 1)->header('X-RateLimit-Remaining'), 3, '… and nobody in it is forgotten';
