@@ -203,12 +203,16 @@ class Leave(Row):
 ONLY_GATEWAY = ("direct", "haproxy", "nginx", "mod_proxy")
 
 
-def _lookup(server, *options):
-    """What aigw-lookup says."""
-    done = subprocess.run([server.tools.program("aigw-lookup"), *map(str, options)], capture_output=True, text=True, check=False)
+def _tool(server, name, *options):
+    """What one of the tools that need no server says."""
+    done = subprocess.run([server.tools.program(name), *map(str, options)], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Unavailable(f"aigw-lookup: {done.stderr.strip()}")
+        raise Unavailable(f"{name}: {done.stderr.strip()}")
     return json.loads(done.stdout)
+
+
+def _lookup(server, *options):
+    return _tool(server, "aigw-lookup", *options)
 
 
 class Lookup(Row):
@@ -226,6 +230,22 @@ class Lookup(Row):
         said = _lookup(server, "--keys", keys, "--looks", looks)
         return {"lost": 0, "read_ms": said["read_ms"],
                 **{f"{what}_{q}": said[f"{what}_us"][q] for what in ("hit", "miss") for q in ("p50", "p99")}}
+
+
+class Limit(Row):
+    """A decision over limits in shared memory, keys and clock included, without a server."""
+    without = ONLY_GATEWAY
+    name, heading = "limit", "a decision over limits, {0:,} in use"
+    sizes = {False: (1000000, 1000000), True: (1000000, 50000)}
+    kinds = {"one": "of one limit", "two": "of two", "four": "of four", "call": "a call's slot and tokens, and settling them"}
+    metrics = [Metric(f"{kind}_{q}", f"{words}, {q}, µs", 2, f"{kind} µs {q}") for kind, words in kinds.items() for q in ("p50", "p99")] + [
+        Metric("key_p50", "its key alone, p50, µs", 2, "key µs")]
+    targets = [Target(f"{kind}_p50", f"{words} within 3 µs", 3) for kind, words in kinds.items()]
+
+    def measure(self, server, folder, size):
+        keys, decisions = size
+        said = _tool(server, "aigw-limit", "--keys", keys, "--decisions", decisions)
+        return {"lost": 0, "key_p50": said["key_us"]["p50"], **{f"{kind}_{q}": said[f"{kind}_us"][q] for kind in self.kinds for q in ("p50", "p99")}}
 
 
 class Auth(Row):
@@ -266,11 +286,11 @@ class Auth(Row):
         return numbers
 
 
-class Limits(Row):
+class Limited(Row):
     """The same location with and without limits of requests, in turns that last a moment, as in Auth: counted in shared memory, and, where there is a redis-server, in
     Redis, beside which stands what a round trip to it takes from here."""
     without = ONLY_GATEWAY
-    name, heading = "limits", "two limits of requests, 1 connection"
+    name, heading = "limited", "two limits of requests, 1 connection"
     sizes = {False: (200, 300), True: (10, 100)}
     metrics = [Metric("ratio_memory", "shared memory: p50, as a multiple of that without", 3, "memory p50 ×"),
                Metric("cpu_memory", "… CPU, as a multiple", 3), Metric("added_memory", "… added p50, µs", 1, "adds µs"),
@@ -316,4 +336,4 @@ class Limits(Row):
                 f"added_{store}_low": low, f"added_{store}": middle, f"added_{store}_high": high}
 
 
-ROWS = [row() for row in (Streams5000, Streams9500, Memory, MemoryTLS, Requests1, Requests64, Pace64, Leave, Lookup, Auth, Limits)]
+ROWS = [row() for row in (Streams5000, Streams9500, Memory, MemoryTLS, Requests1, Requests64, Pace64, Leave, Lookup, Limit, Auth, Limited)]

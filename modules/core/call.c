@@ -64,6 +64,7 @@ static aigw_request_t *copy_context(apr_pool_t *p, const aigw_request_t *from)
     ctx->id = apr_pstrdup(p, from->id);
     ctx->traceparent = apr_pstrdup(p, from->traceparent);
     ctx->trace_id = apr_pstrdup(p, from->trace_id);
+    ctx->address = apr_pstrdup(p, from->address);
     ctx->identity.user = apr_pstrdup(p, from->identity.user);
     ctx->identity.tier = apr_pstrdup(p, from->identity.tier);
     ctx->identity.method = apr_pstrdup(p, from->identity.method);
@@ -121,6 +122,10 @@ static void remember(aigw_call_t *call, const aigw_event_t *ev)
             call->first_event = call->engine->now;
         }
         call->bytes_out += (apr_off_t)ev->len;
+        call->pieces++;
+        if (ev->kind == AIGW_EVENT_RAW && (!call->smallest_raw || ev->len < call->smallest_raw)) {
+            call->smallest_raw = ev->len;
+        }
         break;
     case AIGW_EVENT_USAGE:
         call->usage = *ev->usage;

@@ -320,5 +320,7 @@ const command_rec aigw_conf_commands[] = {
     AP_INIT_TAKE1("AIGWContextWindow", aigw_model_conf_window, NULL, RSRC_CONF, "tokens that the model can read, inside <AIGWModel>"),
     AP_INIT_TAKE1("AIGWMaxTokens", aigw_model_conf_max_tokens, NULL, RSRC_CONF,
                   "tokens of an answer where the request does not say, inside <AIGWModel>"),
+    AP_INIT_ITERATE("AIGWTokenEstimate", aigw_model_conf_estimate, NULL, RSRC_CONF,
+                    "bytes=N of text that make a token, image=N tokens of an image, inside <AIGWModel>"),
     AP_INIT_TAKE1("AIGWOwner", aigw_model_conf_owner, NULL, RSRC_CONF, "owned_by in /v1/models, inside <AIGWModel>"),
     {.name = NULL}};

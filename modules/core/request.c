@@ -90,6 +90,7 @@ aigw_request_t *aigw_request_get(request_rec *r)
         }
         ap_set_module_config(first->request_config, &aigw_module, ctx);
     }
+    ctx->address = first->useragent_ip; /* mod_remoteip may have changed it since */
     if (!apr_table_get(r->err_headers_out, "X-Request-ID")) {
         apr_table_setn(r->err_headers_out, "X-Request-ID", ctx->id);
     }

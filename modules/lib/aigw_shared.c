@@ -3,7 +3,6 @@
 #include <apr_shm.h>
 
 #include <errno.h>
-#include <pthread.h>
 
 #define LINE 64 /* bytes of a cache line: the data does not share one with the mutex */
 
@@ -13,7 +12,7 @@ struct aigw_shared_t {
     void *data;
 };
 
-static apr_status_t make_mutex(pthread_mutex_t *mutex)
+int aigw_shared_mutex(pthread_mutex_t *mutex)
 {
     pthread_mutexattr_t attributes;
     int rc = pthread_mutexattr_init(&attributes);
@@ -41,7 +40,7 @@ apr_status_t aigw_shared_make(aigw_shared_t **made, apr_size_t size, apr_pool_t 
     }
     shared->mutex = apr_shm_baseaddr_get(shared->shm);
     shared->data = (void *)APR_ALIGN((apr_uintptr_t)(shared->mutex + 1), LINE);
-    if ((rv = make_mutex(shared->mutex)) != APR_SUCCESS) {
+    if ((rv = aigw_shared_mutex(shared->mutex)) != APR_SUCCESS) {
         aigw_shared_drop(shared);
         return rv;
     }

@@ -46,7 +46,15 @@ struct aigw_limit_section_t {
     unsigned by;                /* AIGWLimitBy; 0: not said */
     const char *header;         /* of BY_HEADER */
     int dry_run;                /* AIGWLimitMode; -1: not said */
+    int cached;                 /* AIGWLimitCached, percent; -1: not said */
+    apr_int64_t reserve;        /* AIGWLimitReserve, tokens; 0: not said */
 };
+
+/* 1 for the three of tokens. */
+int aigw_limit_is_tokens(aigw_limit_what_e what);
+
+/* How it is called in messages and logs, in p: "requests 60/minute", "concurrent 5". */
+const char *aigw_limit_title(apr_pool_t *p, const aigw_limit_t *limit);
 
 /* The name of what is limited, as clients and directives write it: "requests". */
 const char *aigw_limit_what_name(aigw_limit_what_e what);

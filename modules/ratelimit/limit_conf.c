@@ -8,13 +8,31 @@
 #define ENTRIES_MIN 1024
 #define ENTRIES_MAX 16777216
 
+#define CONCURRENT_MAX 1000000
+#define RESERVE_MAX    1000000000
+
 static const char *const names[] = {"requests", "tokens", "input-tokens", "output-tokens", "concurrent"};
 
-#define NAMES 1 /* the rest is to come */
+#define LEASE     apr_time_from_sec(60)
+#define LEASE_MIN apr_time_from_sec(1)
+#define LEASE_MAX apr_time_from_sec(3600)
+
+#define NAMES (sizeof names / sizeof *names)
 
 const char *aigw_limit_what_name(aigw_limit_what_e what)
 {
     return names[what];
+}
+
+int aigw_limit_is_tokens(aigw_limit_what_e what)
+{
+    return what == AIGW_LIMIT_TOKENS || what == AIGW_LIMIT_INPUT_TOKENS || what == AIGW_LIMIT_OUTPUT_TOKENS;
+}
+
+const char *aigw_limit_title(apr_pool_t *p, const aigw_limit_t *limit)
+{
+    return limit->what == AIGW_LIMIT_CONCURRENT ? apr_psprintf(p, "%s %" APR_INT64_T_FMT, names[limit->what], limit->rate.amount)
+                                                : apr_pstrcat(p, names[limit->what], " ", aigw_rate_format(p, &limit->rate), NULL);
 }
 
 /* ------------------------------------------------------------------ create and merge */
@@ -29,7 +47,7 @@ void *aigw_limit_conf_dir_create(apr_pool_t *p, char *dir)
     aigw_limit_section_t *section = apr_pcalloc(p, sizeof *section);
 
     section->name = dir ? apr_pstrdup(p, dir) : "";
-    section->dry_run = -1;
+    section->dry_run = section->cached = -1;
     return section;
 }
 
@@ -53,6 +71,12 @@ void *aigw_limit_conf_dir_merge(apr_pool_t *p, void *base, void *add)
     if (inner->dry_run < 0) {
         section->dry_run = outer->dry_run;
     }
+    if (inner->cached < 0) {
+        section->cached = outer->cached;
+    }
+    if (!inner->reserve) {
+        section->reserve = outer->reserve;
+    }
     return section;
 }
 
@@ -61,6 +85,20 @@ int aigw_limit_conf_entries(const server_rec *main_server)
     const aigw_limit_server_t *conf = ap_get_module_config(main_server->module_config, &aigw_ratelimit_module);
 
     return conf->entries ? conf->entries : ENTRIES;
+}
+
+int aigw_limit_conf_redis(const server_rec *main_server)
+{
+    const aigw_limit_server_t *conf = ap_get_module_config(main_server->module_config, &aigw_ratelimit_module);
+
+    return conf->redis;
+}
+
+apr_interval_time_t aigw_limit_conf_lease(const server_rec *main_server)
+{
+    const aigw_limit_server_t *conf = ap_get_module_config(main_server->module_config, &aigw_ratelimit_module);
+
+    return conf->lease ? conf->lease : LEASE;
 }
 
 /* ------------------------------------------------------------------ AIGWLimit */
@@ -154,17 +192,46 @@ static const char *add_rates(cmd_parms *cmd, aigw_limit_section_t *section, aigw
     return NULL;
 }
 
+static const char *add_concurrent(cmd_parms *cmd, aigw_limit_section_t *section, const char *args)
+{
+    const char *word = ap_getword_conf(cmd->pool, &args);
+    char *end;
+    const apr_int64_t n = apr_strtoi64(word, &end, 10);
+
+    if (*args || end == word || *end || n < 1 || n > CONCURRENT_MAX) {
+        return apr_psprintf(cmd->pool, "AIGWLimit concurrent: how many calls at a time? Write one number, 1 to %d: AIGWLimit concurrent 20",
+                            CONCURRENT_MAX);
+    }
+    if (has_window(section, AIGW_LIMIT_CONCURRENT, 0)) {
+        return "AIGWLimit concurrent: this section has one already";
+    }
+    add_limit(cmd->pool, section, AIGW_LIMIT_CONCURRENT)->rate.amount = n;
+    return NULL;
+}
+
+static int in_tier(const cmd_parms *cmd)
+{
+    const ap_directive_t *parent = cmd->directive->parent;
+
+    while (parent && ap_cstr_casecmp(parent->directive, "<AIGWTier")) {
+        parent = parent->parent;
+    }
+    return parent != NULL;
+}
+
 static const char *set_limit(cmd_parms *cmd, void *dir, const char *args)
 {
+    aigw_limit_section_t *section = dir;
     const char *what = ap_getword_conf(cmd->pool, &args);
     apr_size_t i;
 
+    section->tier = in_tier(cmd) ? 1 : 0;
     for (i = 0; i < NAMES; i++) {
         if (!strcmp(what, names[i])) {
-            return add_rates(cmd, dir, (aigw_limit_what_e)i, args);
+            return i == AIGW_LIMIT_CONCURRENT ? add_concurrent(cmd, section, args) : add_rates(cmd, section, (aigw_limit_what_e)i, args);
         }
     }
-    return apr_psprintf(cmd->pool, "AIGWLimit: \"%s\" is not requests", what);
+    return apr_psprintf(cmd->pool, "AIGWLimit: \"%s\" is none of requests, tokens, input-tokens, output-tokens, concurrent", what);
 }
 
 /* ------------------------------------------------------------------ whom, whether, how */
@@ -174,7 +241,8 @@ static const char *set_by(cmd_parms *cmd, void *dir, const char *arg)
     static const struct {
         const char *name;
         unsigned bit;
-    } kinds[] = {{"address", AIGW_LIMIT_BY_ADDRESS}, {"user", AIGW_LIMIT_BY_USER}, {"key", AIGW_LIMIT_BY_KEY}};
+    } kinds[] = {
+        {"address", AIGW_LIMIT_BY_ADDRESS}, {"user", AIGW_LIMIT_BY_USER}, {"key", AIGW_LIMIT_BY_KEY}, {"model", AIGW_LIMIT_BY_MODEL}};
     aigw_limit_section_t *section = dir;
     apr_size_t i;
 
@@ -189,7 +257,7 @@ static const char *set_by(cmd_parms *cmd, void *dir, const char *arg)
         section->header = arg + 7;
         return NULL;
     }
-    return apr_psprintf(cmd->pool, "AIGWLimitBy: \"%s\" is none of address, user, key, header:NAME", arg);
+    return apr_psprintf(cmd->pool, "AIGWLimitBy: \"%s\" is none of address, user, key, model, header:NAME", arg);
 }
 
 static const char *set_mode(cmd_parms *cmd, void *dir, const char *arg)
@@ -198,6 +266,30 @@ static const char *set_mode(cmd_parms *cmd, void *dir, const char *arg)
 
     section->dry_run = !strcmp(arg, "dry-run") ? 1 : !strcmp(arg, "enforce") ? 0 : -1;
     return section->dry_run >= 0 ? NULL : apr_psprintf(cmd->pool, "AIGWLimitMode: \"%s\" is neither enforce nor dry-run", arg);
+}
+
+static const char *set_cached(cmd_parms *cmd, void *dir, const char *arg)
+{
+    aigw_limit_section_t *section = dir;
+    char *end;
+    const apr_int64_t n = apr_strtoi64(arg, &end, 10);
+
+    if (end == arg || (*end && strcmp(end, "%") != 0) || n < 0 || n > 100) {
+        return apr_psprintf(cmd->pool, "AIGWLimitCached: \"%s\" is not a share from 0%% to 100%%", arg);
+    }
+    section->cached = (int)n;
+    return NULL;
+}
+
+static const char *set_reserve(cmd_parms *cmd, void *dir, const char *arg)
+{
+    aigw_limit_section_t *section = dir;
+    char *end;
+
+    section->reserve = apr_strtoi64(arg, &end, 10);
+    return end != arg && !*end && section->reserve >= 1 && section->reserve <= RESERVE_MAX
+               ? NULL
+               : apr_psprintf(cmd->pool, "AIGWLimitReserve: \"%s\" is not a number of tokens, 1 to %d", arg, RESERVE_MAX);
 }
 
 static const char *add_exempt(cmd_parms *cmd, void *dir, const char *arg)
@@ -234,11 +326,48 @@ static const char *set_entries(cmd_parms *cmd, void *dummy, const char *arg)
     return NULL;
 }
 
+/* ------------------------------------------------------------------ where it is counted */
+
+static const char *set_store(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    aigw_limit_server_t *conf = ap_get_module_config(cmd->server->module_config, &aigw_ratelimit_module);
+    const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    if (err) {
+        return err;
+    }
+    conf->redis = !strcmp(arg, "redis");
+    return conf->redis || !strcmp(arg, "memory") ? NULL
+                                                 : apr_psprintf(cmd->pool, "AIGWLimitStore: \"%s\" is neither memory nor redis", arg);
+}
+
+static const char *set_lease(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    aigw_limit_server_t *conf = ap_get_module_config(cmd->server->module_config, &aigw_ratelimit_module);
+    const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    if (err) {
+        return err;
+    }
+    if (ap_timeout_parameter_parse(arg, &conf->lease, "s") != APR_SUCCESS || conf->lease < LEASE_MIN || conf->lease > LEASE_MAX) {
+        return apr_psprintf(cmd->pool, "AIGWLimitLease: \"%s\" is no time from 1s to 1h", arg);
+    }
+    return NULL;
+}
+
 const command_rec aigw_limit_conf_commands[] = {
-    AP_INIT_RAW_ARGS("AIGWLimit", set_limit, NULL, RSRC_CONF | ACCESS_CONF, "requests and rates: 60/minute 1000/hour"),
+    AP_INIT_RAW_ARGS("AIGWLimit", set_limit, NULL, RSRC_CONF | ACCESS_CONF,
+                     "requests, tokens, input-tokens or output-tokens and rates such as 60/minute 1000/hour, or concurrent N"),
+    AP_INIT_TAKE1("AIGWLimitStore", set_store, NULL, RSRC_CONF, "where it is counted: memory, or redis for many machines"),
+    AP_INIT_TAKE1("AIGWLimitLease", set_lease, NULL, RSRC_CONF,
+                  "how long Redis keeps what is reserved for a call of which it hears no more: 60s"),
     AP_INIT_ITERATE("AIGWLimitBy", set_by, NULL, RSRC_CONF | ACCESS_CONF,
-                    "whom the limits of this section count: address, user, key, header:NAME"),
+                    "whom the limits of this section count: address, user, key, model, header:NAME"),
     AP_INIT_TAKE1("AIGWLimitMode", set_mode, NULL, RSRC_CONF | ACCESS_CONF, "enforce, or dry-run: count and log, refuse nothing"),
+    AP_INIT_TAKE1("AIGWLimitCached", set_cached, NULL, RSRC_CONF | ACCESS_CONF,
+                  "0% to 100%: how much an input token counts that the model server had in its cache"),
+    AP_INIT_TAKE1("AIGWLimitReserve", set_reserve, NULL, RSRC_CONF | ACCESS_CONF,
+                  "tokens kept for an answer where neither the request nor its model says how long it may be"),
     AP_INIT_TAKE1("AIGWLimitExempt", add_exempt, NULL, RSRC_CONF | ACCESS_CONF, "an expression; who fits it is not limited"),
     AP_INIT_TAKE1("AIGWLimitEntries", set_entries, NULL, RSRC_CONF, "how many users, addresses and so on are counted at once"),
     {.name = NULL}};

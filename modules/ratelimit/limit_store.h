@@ -55,9 +55,13 @@ void aigw_limit_store_settle(aigw_limit_charge_t *charges, const apr_int64_t *ac
 /* Gives everything back: it did not happen. For requests as for calls. Harmless twice. */
 void aigw_limit_store_refund(aigw_limit_charge_t *charges, int count);
 
-/* post_config: the memory, and whether what AIGWLimitStore says can be had. 0, or the reason was logged. */
+/* check_config, behind the core's: whether what AIGWLimitStore says can be had. 0, or the reason was logged. */
+int aigw_limit_store_check_config(server_rec *main_server);
+
+/* post_config: the memory. 0, or the reason was logged. */
 int aigw_limit_store_post_config(server_rec *main_server);
 
+/* Before the core's (limit_redis.h). */
 void aigw_limit_store_child_init(apr_pool_t *pchild, server_rec *main_server);
 
 /* The key of a limit for somebody (limit_who.h). Two rates of one line differ in their windows; what is written twice counts once. */

@@ -227,7 +227,7 @@ is what(ask('/satisfy')), 200, 'Satisfy any: the first';
 is what(ask('/satisfy')), $refused, '… the second is refused all the same';
 
 is what(ask('/dry')), 200, "dry-run refuses nothing: $_" for 1 .. 3;
-is scalar(() = $plain->log =~ /AIGW0421: dry run: this would be refused by the limit of requests 1\/hour/g), 2, '… and says what it would refuse';
+is scalar(() = $plain->log =~ /AIGW0421: \[\S+\] dry run: this would be refused by the limit of requests 1\/hour/g), 2, '… and says what it would refuse';
 is what(ask('/exempt', undef, 'X-Monitor' => 'yes')), 200, "exempt: $_" for 1 .. 3;
 is what(ask('/exempt')), 200, 'who is not';
 is what(ask('/exempt')), $refused, '… is counted';

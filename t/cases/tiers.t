@@ -12,7 +12,7 @@ use AIGW::Services qw(spew);
 
 # ------------------------------------------------------------------ what may stand inside
 
-my $may = join ', ', sort qw(AIGWAllowModels AIGWLimit AIGWLimitBy AIGWTestTier), my @of_a_call = qw(AIGWFirstByteTimeout AIGWIdleTimeout AIGWTotalTimeout
+my $may = join ', ', sort qw(AIGWAllowModels AIGWLimit AIGWLimitBy AIGWLimitCached AIGWLimitExempt AIGWLimitMode AIGWLimitReserve AIGWTestTier), my @of_a_call = qw(AIGWFirstByteTimeout AIGWIdleTimeout AIGWTotalTimeout
     AIGWKeepAliveInterval AIGWStreamMaxTime AIGWStreamMaxBytes AIGWMaxEventSize AIGWMaxAnswerSize);
 my @refused = ('SetHandler aigw-chat', 'Require valid-user', 'AuthType AIGW', 'AIGWErrors on', 'AIGWPark off', 'AIGWEchoRequestSettings on', 'AIGWLoginFloor 1s', 'AIGWKeyFile x',
     'AIGWCorsOrigin *', 'AIGWGenerateVersion 1', 'Listen 1', "<Location /x>\n</Location>", "<If \"true\">\nAIGWAllowModels x\n</If>", "<AIGWTier y>\n</AIGWTier>");

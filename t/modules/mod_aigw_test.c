@@ -46,6 +46,16 @@ static int on_admit(aigw_call_t *call, const aigw_error_t **error)
     return OK;
 }
 
+/* Behind all others, who have said yes by then. */
+static int on_admit_last(aigw_call_t *call, const aigw_error_t **error)
+{
+    if (!strcmp(call->model->name, "test-refused-last")) {
+        *error = core->error_make(call->pool, 429, "quota_exceeded", NULL, "This model is refused by the test.");
+        return HTTP_TOO_MANY_REQUESTS;
+    }
+    return OK;
+}
+
 static void count_deferred(void *baton, apr_pool_t *p)
 {
     apr_atomic_inc32(&counts->deferred);
@@ -497,6 +507,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(aigw, call_admit, on_admit, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(aigw, call_admit, on_admit_last, NULL, NULL, APR_HOOK_REALLY_LAST);
     APR_OPTIONAL_HOOK(aigw, call_settle, on_settle, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

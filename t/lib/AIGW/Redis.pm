@@ -334,6 +334,7 @@ sub from_server {
     sysread $c->{server}, my $bytes, 65_536 or return $self->shut($c);
     my $way = $self->{way};
     return $self->shut($c, 1) if $way->{mode} eq 'lose';
+    return if $way->{mode} =~ /^(?:garbage|swallow)\z/;    # of a command from before
     # nought: until there is another mode
     push @{ $c->{late} }, [$way->{mode} eq 'hold' ? 0 : time + $way->{delay_ms} / 1000, $bytes];
     return;
