@@ -46,7 +46,7 @@ static void *make_array(const redisReadTask *task, count_t count)
     for (up = task->parent; up; up = up->parent) {
         depth++;
     }
-    if (count < (count_t)0 || (apr_size_t)count > box->budget || depth > AIGW_REDIS_REPLY_DEPTH) {
+    if ((apr_size_t)count > box->budget || depth > AIGW_REDIS_REPLY_DEPTH) {
         box->too_large = 1;
         return NULL; /* which hiredis takes for out of memory: the connection is over */
     }

@@ -18,7 +18,8 @@
 /* What a call has been charged. In its pool; what is pointed to in the configuration lives longer than any call of this child. */
 typedef struct charged_t {
     aigw_limit_charge_t *charges;
-    int *cached; /* AIGWLimitCached, percent, for each */
+    int *cached;         /* AIGWLimitCached, percent, for each */
+    apr_int64_t *actual; /* room for what each was in the end: settling may come from a signal, and takes no memory */
     int count;
     apr_int64_t estimated; /* input tokens, before the ratio; 0: not estimated */
     apr_int64_t input;     /* after it */
@@ -117,6 +118,7 @@ static charged_t *reckon(aigw_call_t *call, const apr_array_header_t *asked, con
 
     charged->charges = (aigw_limit_charge_t *)asked->elts;
     charged->count = asked->nelts;
+    charged->actual = apr_palloc(call->pool, (apr_size_t)asked->nelts * sizeof *charged->actual);
     charged->cached = apr_palloc(call->pool, (apr_size_t)asked->nelts * sizeof *charged->cached);
     charged->answer = call->max_tokens >= 0 ? times(call->max_tokens, choices(call)) : -1;
     if (has_tokens(asked)) {
@@ -159,7 +161,7 @@ static const aigw_error_t *ask(aigw_call_t *call, apr_array_header_t *asked, con
     else if (call->client) {
         aigw_limit_request_refund(call->client);
     }
-    if (call->client) {
+    if (call->client && (!error || error->status == HTTP_TOO_MANY_REQUESTS)) {
         tell_client(call->client, charged);
     }
     return error;
@@ -256,15 +258,14 @@ static void learn(const charged_t *charged, const aigw_call_t *call)
 
 static void settle(charged_t *charged, const aigw_call_t *call)
 {
-    apr_int64_t *amounts = apr_palloc(call->pool, (apr_size_t)charged->count * sizeof *amounts);
     used_t used;
     int i;
 
     find_used(&used, charged, call);
     for (i = 0; i < charged->count; i++) {
-        amounts[i] = actual(&charged->charges[i], &used, charged->cached[i]);
+        charged->actual[i] = actual(&charged->charges[i], &used, charged->cached[i]);
     }
-    aigw_limit_store_settle(charged->charges, amounts, charged->count);
+    aigw_limit_store_settle(charged->charges, charged->actual, charged->count);
     learn(charged, call);
 }
 

@@ -38,8 +38,10 @@ static int decide(request_rec *r, const aigw_limit_asker_t *asker, apr_array_hea
     if (error) {
         aigw_limit_request_refund(r);
     }
-    apr_array_cat(charges, asked);
-    aigw_limit_headers_set(r, (const aigw_limit_charge_t *)charges->elts, charges->nelts);
+    if (!error || error->status == HTTP_TOO_MANY_REQUESTS) {
+        apr_array_cat(charges, asked);
+        aigw_limit_headers_set(r, (const aigw_limit_charge_t *)charges->elts, charges->nelts);
+    }
     if (error) {
         aigw_limit_core->request(r)->error = error;
         return error->status;

@@ -15,7 +15,7 @@ use AIGW::Server;
 use AIGW::Services qw(spew);
 
 my $json = JSON::PP->new->canonical;
-my @tiers = qw(hour small cached model day dry kinds both bucket reserve);
+my @tiers = qw(address hour small cached model day dry kinds both bucket reserve);
 my $users = 150; # of each tier: every case has one of its own
 my $dir = File::Temp->newdir('tokens-t-XXXXXX', DIR => Apache::Test::vars('t_logs'));
 chmod 0755, "$dir";
@@ -34,6 +34,10 @@ LogFormat "id=%{AIGW_REQUEST_ID}e status=%>s limit=%{AIGW_LIMIT}e estimated=%{AI
 CustomLog limits_log limits
 <AIGWTier hour>
     AIGWLimit tokens 1000/hour
+</AIGWTier>
+<AIGWTier address>
+    AIGWLimit tokens 1000/hour
+    AIGWLimitBy address model
 </AIGWTier>
 <AIGWTier small>
     AIGWLimit tokens 100/hour
@@ -205,7 +209,7 @@ my @reserves = (
     ['two messages and a tool',                     'hour',  'raw',        { max_tokens => 1, tools => [{ type => 'function' }], messages => [{ role => 'system', content => 'abcd' }, { role => 'user', content => 'abcd' }] }, 8 + 11 + 1],
 );
 
-plan tests => $rounds * 4 + @reserves + 2 * @settles + 2 * @leaves + 70, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_ratelimit', 'mod_aigw_test');
+plan tests => $rounds * 4 + @reserves + 2 * @settles + 2 * @leaves + 73, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_ratelimit', 'mod_aigw_test');
 
 # ------------------------------------------------------------------ parallel calls: never more than the limit
 
@@ -279,6 +283,15 @@ for (@leaves) {
     is settled($who, 987), 987, '… is charged to the one who asked for it';
     like get('/v1/detached?model=raw&text=' . 'x' x 4000, port => $port, headers => [auth($who)])->content, qr/error=rate_limit_exceeded/, '… and refused';
     is settled($who, 987), 987, '… for nothing';
+}
+
+{
+    # who is not the one who is known, but his address: of a call without a client it is that of the request on whose behalf it is made
+    my @two = map { someone('address') } 1 .. 2;
+    like get('/v1/detached?model=raw&text=' . 'x' x 400, port => $port, headers => [auth($two[0])])->content, qr/finish=stop/, 'a call without a client, by address';
+    my $left = sub { return ask($two[1], 'raw', max_tokens => 1, scenario => 'counted:1:0:0')->header('x-ratelimit-remaining-tokens') };
+    is $left->(), 1000 - 12 - 9 - 1, '… counts for a request from there';
+    is $left->(), 1000 - 12 - 1 - 9 - 1, '… and that for the next';
 }
 
 # ------------------------------------------------------------------ refusals that are somebody else's, or for good

@@ -10,7 +10,7 @@ use AIGW::Conf qw(conf_check);
 use AIGW::Log;
 use AIGW::Redis;
 use AIGW::Server;
-use AIGW::Services qw(free_port spew);
+use AIGW::Services qw(free_port slurp spew);
 
 my $prefork = Apache::Test::have_module('mpm_prefork');
 my $secret  = 'Sesame-open-7361';
@@ -21,9 +21,24 @@ my $mpm = "StartServers 1\nServerLimit 1\n"
     . ($prefork ? "MinSpareServers 1\nMaxSpareServers 1\nMaxRequestWorkers 1\n" : "ThreadsPerChild 16\nThreadLimit 16\nMaxRequestWorkers 16\nMinSpareThreads 1\nMaxSpareThreads 16\n");
 
 # o: more: lines of its configuration; env
-sub gateway { my ($redis, %o) = @_; return AIGW::Server->new(conf => "$mpm$redis\n" . ($o{more} // '') . "\n<Location /redis>\nSetHandler aigw-test-redis\n</Location>\n", env => $o{env} || {}) }
+sub gateway {
+    my ($redis, %o) = @_;
+    my $s = AIGW::Server->new(conf => "$mpm$redis\n" . ($o{more} // '') . "\n<Location /redis>\nSetHandler aigw-test-redis\n</Location>\n", env => $o{env} || {});
+    its_child($s);
+    return $s;
+}
 
-sub ended { my ($s, $name) = @_; $s->stop; push @logs, $s->log; is_deeply [$s->crashes], [], "$name: nothing crashed"; return }
+sub its_child { my ($s) = @_; return $s->{child} = $s->wait_for('a child', 20, sub { my @all = $s->children; @all == 1 && $all[0] }) }
+
+# It still has the child that it had. What a hard stop does to that is not asked: it may crash httpd by itself (docs/faults.md).
+sub ended {
+    my ($s, $name) = @_;
+    my @children = $s->children;
+    $s->stop;
+    push @logs, $s->log;
+    is_deeply [@children, grep { !/AH0005/ } $s->crashes], [$s->{child}], "$name: nothing crashed";
+    return;
+}
 
 sub path { my ($what, $words, %o) = @_; return "/redis?$what=" . join('%20', map { s/([^\w])/sprintf '%%%02x', ord $1/ger } split / /, $words) . join '', map { "&$_=$o{$_}" } sort keys %o }
 sub said { my ($s, @path) = @_; return get(path(@path), port => $s->{port}, timeout => 60)->content =~ s/\n\z//r }
@@ -67,7 +82,7 @@ my @wrong = (
 );
 
 my $threaded_tests = $prefork ? 0 : 13;
-plan tests => @good + 3 * @wrong + 106 + $threaded_tests, need(need_module('mod_aigw'), { 'redis-server (Debian: redis-server)' => sub { AIGW::Redis->available } });
+plan tests => @good + 3 * @wrong + 110 + $threaded_tests, need(need_module('mod_aigw'), { 'redis-server (Debian: redis-server)' => sub { AIGW::Redis->available } });
 
 for (@good) {
     my ($status, $out) = conf_check("$_->[0]\n", env => { REDIS_PASSWORD => $secret });
@@ -183,6 +198,21 @@ my $redis = AIGW::Redis->new(password => '', databases => 8, users => { gw => { 
     }
 }
 
+# The rights that docs/operations.md gives are those that the modules' scripts and commands need.
+{
+    my $top = "$ENV{AIGW_SRC}/..";
+    my ($rule) = slurp("$top/docs/operations.md") =~ /^user gateway on >THE_PASSWORD (.*)$/m;
+    my %given  = map { $_ => 1 } $rule =~ /\+(\w+)/g;
+    my @sources = map { slurp($_) } glob "$top/modules/*/*.lua $top/modules/*/*redis*.c";
+    my %used = map { lc $_ => 1 } map { (/redis\.call\('(\w+)'/g, /argv\[\] = \{"([A-Z]+)"/g) } @sources;
+    is join(' ', sort keys %given), join(' ', sort keys %used, qw(eval evalsha ping select)), 'the rights that the documentation gives are those that are used';
+    my $strict = AIGW::Redis->new(users => { gateway => { password => $secret, rules => $rule } });
+    my $s = gateway('AIGWRedis redis://gateway@127.0.0.1:' . "$strict->{port}/1 password=env:REDIS_PASSWORD", env => { REDIS_PASSWORD => $secret });
+    is cmd($s, 'SET {aigw}:x 1'), 'ok OK/2', '… and are enough to get in';
+    like cmd($s, 'CONFIG GET dir'), qr/^ok error:NOPERM/, '… and no more';
+    ended($s, 'rights');
+}
+
 # ------------------------------------------------------------------ away, killed, stopped, slow
 
 {
@@ -258,9 +288,9 @@ my $redis = AIGW::Redis->new(password => '', databases => 8, users => { gw => { 
     like $s->log, qr/AIGW0195: Redis redis:\S+: no answer to GET in time/, '… and the log says what was wrong';
     # a graceful restart makes new ones, and closes the old
     $proxy->forget;
-    my @old = $s->children;
     $s->signal('USR1');
-    $s->wait_gone(30, @old);
+    $s->wait_gone(30, $s->{child});
+    its_child($s);
     is cmd($s, 'GET two'), 'ok 2/1', 'a graceful restart';
     ok $s->wait_for('one connection', 20, sub { $proxy->seen->{open} == 1 }), '… closes the connections of the old children';
     ended($s, 'slow');
