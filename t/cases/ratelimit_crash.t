@@ -111,7 +111,8 @@ sub load {
     return !grep { $_ } @ends;
 }
 sub held { return wait_status('calls hold something', 20, sub { my ($x) = @_; $x->{AIGWLimitSlots} && $x->{AIGWLimitReserved} }) }
-sub kill_one { my @all = map { (split m{/})[0] } $s->children; my $pid = $all[rand @all]; return $pid && kill KILL => $pid }
+# one may be gone before it is killed: with MaxConnectionsPerChild they come and go
+sub kill_one { return $s->wait_for('a child', 20, sub { my @all = map { (split m{/})[0] } $s->children; @all && kill KILL => $all[rand @all] }) }
 
 # ------------------------------------------------------------------ children are killed, httpd restarts, clients vanish
 
