@@ -286,11 +286,11 @@ class Auth(Row):
         return numbers
 
 
-class Limits(Row):
+class Limited(Row):
     """The same location with and without limits of requests, in turns that last a moment, as in Auth: counted in shared memory, and, where there is a redis-server, in
     Redis, beside which stands what a round trip to it takes from here."""
     without = ONLY_GATEWAY
-    name, heading = "limits", "two limits of requests, 1 connection"
+    name, heading = "limited", "two limits of requests, 1 connection"
     sizes = {False: (200, 300), True: (10, 100)}
     metrics = [Metric("ratio_memory", "shared memory: p50, as a multiple of that without", 3, "memory p50 ×"),
                Metric("cpu_memory", "… CPU, as a multiple", 3), Metric("added_memory", "… added p50, µs", 1, "adds µs"),
@@ -336,4 +336,4 @@ class Limits(Row):
                 f"added_{store}_low": low, f"added_{store}": middle, f"added_{store}_high": high}
 
 
-ROWS = [row() for row in (Streams5000, Streams9500, Memory, MemoryTLS, Requests1, Requests64, Pace64, Leave, Lookup, Limit, Auth, Limits)]
+ROWS = [row() for row in (Streams5000, Streams9500, Memory, MemoryTLS, Requests1, Requests64, Pace64, Leave, Lookup, Limit, Auth, Limited)]

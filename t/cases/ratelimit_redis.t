@@ -15,7 +15,7 @@ use AIGW::Services qw(slurp);
 
 my ($mpm) = map { /(\w+)/ } grep { Apache::Test::have_module("mpm_$_") } qw(event worker prefork);
 my $refused = '429 rate_limit_error rate_limit_exceeded';
-plan tests => 4 + 7 + 4 + 3 * 22 - 3 + 5 + 5 + 3 + 2 + 3 + 2 + 4 + 2 + 4 + 2 + 2, need_module('mod_aigw', 'mod_aigw_ratelimit'), sub { AIGW::Redis->available };
+plan tests => 4 + 7 + 4 + 3 * 22 - 3 + 5 + 5 + 3 + 2 + 3 + 2 + 4 + 2 + 4 + 2 + 8, need_module('mod_aigw', 'mod_aigw_ratelimit'), sub { AIGW::Redis->available };
 
 # ------------------------------------------------------------------ gateways
 
@@ -358,10 +358,15 @@ $gw->stop;
 
 # ------------------------------------------------------------------ configuration
 
-{
-    my $none = AIGW::Server->new(stopped => 1, conf => 'AIGWLimitStore redis');
+for (
+    ['AIGWLimitStore redis', qr/AIGW0437: .*AIGWRedis redis:/],
+    ['AIGWLimitStore disk', qr/AIGWLimitStore: "disk" is neither memory nor redis/],
+    ['AIGWLimitLease 0s', qr/AIGWLimitLease: "0s" is no time from 1s to 1h/],
+    ["<VirtualHost *>\nAIGWLimitStore memory\n</VirtualHost>", qr/AIGWLimitStore cannot occur within <VirtualHost>/],
+) {
+    my ($conf, $remedy) = @$_;
+    my $none = AIGW::Server->new(stopped => 1, conf => $conf);
     my $said = `$none->{httpd} -d $none->{dir} -f $none->{dir}/httpd.conf -t 2>&1`;
-    $said .= $none->log;
-    isnt $?, 0, 'AIGWLimitStore redis without AIGWRedis: configtest fails';
-    like $said, qr/AIGW0437: .*AIGWRedis redis:/, '… and says what is missing';
+    isnt $?, 0, "$conf: configtest fails";
+    like $said . $none->log, $remedy, '… and says why';
 }
