@@ -24,6 +24,24 @@ static int is_dry(const aigw_limit_section_t *own, const aigw_limit_section_t *a
     return own->dry_run >= 0 ? own->dry_run : around->dry_run == 1;
 }
 
+/* What is written twice (two sections of one path) counts once: the one that holds is kept, of two such the tighter one. Returns 1 if that has taken care of it. */
+static int is_twice(apr_array_header_t *charges, const aigw_limit_charge_t *charge)
+{
+    int i;
+
+    for (i = 0; i < charges->nelts; i++) {
+        aigw_limit_charge_t *other = &APR_ARRAY_IDX(charges, i, aigw_limit_charge_t);
+
+        if (!memcmp(other->key, charge->key, AIGW_LIMIT_KEY)) {
+            if (charge->soft != other->soft ? other->soft : charge->limit->rate.amount < other->limit->rate.amount) {
+                *other = *charge;
+            }
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* by: what says whom they count; NULL for a tier's, because what a location says of that is not for the tiers. */
 static void add_all(apr_array_header_t *charges, const aigw_limit_asker_t *asker, const aigw_limit_section_t *section,
                     const aigw_limit_section_t *by, const aigw_limit_section_t *around, aigw_limit_point_e point)
@@ -32,17 +50,16 @@ static void add_all(apr_array_header_t *charges, const aigw_limit_asker_t *asker
 
     for (i = 0; section->limits && i < section->limits->nelts; i++) {
         const aigw_limit_t *limit = APR_ARRAY_IDX(section->limits, i, const aigw_limit_t *);
-        aigw_limit_charge_t *charge;
+        aigw_limit_charge_t charge = {.limit = limit, .cost = 1};
 
         if (point != AIGW_LIMIT_POINT_ANY && point_of(limit, by) != point) {
             continue;
         }
-        charge = apr_array_push(charges);
-        memset(charge, 0, sizeof *charge);
-        charge->limit = limit;
-        charge->cost = 1;
-        charge->soft = is_dry(limit->section, around) ? 1 : 0;
-        aigw_limit_key(limit, aigw_limit_who(limit, by, asker, charges->pool), charge->key);
+        charge.soft = is_dry(limit->section, around) ? 1 : 0;
+        aigw_limit_key(limit, aigw_limit_who(limit, by, asker, charges->pool), charge.key);
+        if (!is_twice(charges, &charge)) {
+            APR_ARRAY_PUSH(charges, aigw_limit_charge_t) = charge;
+        }
     }
 }
 
