@@ -266,6 +266,36 @@ START_TEST(what_one_decision_finds_stays_until_it_is_over)
 }
 END_TEST
 
+/* Two processes, one of which reads the clock and then waits for the lock while the other one is through, again and again at the end of each slice: nothing is forgotten earlier for that. */
+static void check_late_ones(aigw_rate_algorithm_e algorithm, unsigned who)
+{
+    const aigw_rate_t quick = {algorithm, 1000, APR_USEC_PER_SEC * 15, 1000};
+    aigw_limit_count_t first = of(&quick, who, 600), count;
+    apr_time_t at = now;
+    int i;
+
+    ck_assert_int_eq(decide(&first, 1, 0, at), AIGW_LIMIT_SHM_YES);
+    at += APR_USEC_PER_SEC;
+    for (i = 0; i < 200; i++) {
+        count = of(&quick, who, 1);
+        ck_assert_int_eq(decide(&count, 1, 0, i % 2 ? at - 10000 : at), AIGW_LIMIT_SHM_YES);
+        ck_assert_int_eq(count.charged_at, at);
+        if (i % 4 == 1) {
+            aigw_limit_shm_settle(shm, &count, 2, at - 10000);
+        }
+    }
+    count = of(&quick, who, 0);
+    ck_assert_int_eq(decide(&count, 1, 0, at), AIGW_LIMIT_SHM_YES);
+    ck_assert_int_eq(count.left, 1000 - 600 - 200 - 50 + (algorithm == AIGW_RATE_TOKEN_BUCKET ? 1000 / 15 : 0));
+}
+
+START_TEST(who_comes_late_with_his_time_turns_no_clock_back)
+{
+    check_late_ones(AIGW_RATE_SLIDING_WINDOW, 1);
+    check_late_ones(AIGW_RATE_TOKEN_BUCKET, 2);
+}
+END_TEST
+
 Suite *suite_limit_shm(void)
 {
     Suite *suite = suite_create("limit_shm");
@@ -282,6 +312,7 @@ Suite *suite_limit_shm(void)
     tcase_add_test(tc, so_much_can_be_noted);
     tcase_add_test(tc, where_all_are_active_there_is_no_room_but_to_share);
     tcase_add_test(tc, what_one_decision_finds_stays_until_it_is_over);
+    tcase_add_test(tc, who_comes_late_with_his_time_turns_no_clock_back);
     suite_add_tcase(suite, tc);
     return suite;
 }

@@ -15,6 +15,7 @@
 /* Of a stripe, before what aigw_limit_stripe_t is of. */
 typedef struct stripe_head_t {
     apr_uint64_t reaped, mended;
+    apr_time_t latest; /* when it was changed last */
 } stripe_head_t;
 
 /* Of all, before the owners. */
@@ -158,6 +159,25 @@ static int lock_all(aigw_limit_shm_t *shm, unsigned stripes)
         }
     }
     return 1;
+}
+
+/* Of stripes that are locked. Who waited for a lock comes with an older time than who had it meanwhile: to the limits that would be a clock that steps back, and forward again with the next one,
+ * each time a little too much is forgotten, and all together is many times the limit. */
+static apr_time_t not_before(const aigw_limit_shm_t *shm, unsigned stripes, apr_time_t now)
+{
+    unsigned i;
+
+    for (i = 0; i < STRIPES; i++) {
+        if ((stripes & (1u << i)) && head_of(shm, i)->latest > now) {
+            now = head_of(shm, i)->latest;
+        }
+    }
+    for (i = 0; i < STRIPES; i++) {
+        if (stripes & (1u << i)) {
+            head_of(shm, i)->latest = now;
+        }
+    }
+    return now;
 }
 
 /* By the secret, too: else somebody could fill one stripe. */
@@ -312,7 +332,7 @@ static aigw_limit_shm_answer_e decide_once(aigw_limit_shm_t *shm, aigw_limit_cou
     if (!lock_all(shm, stripes)) {
         return AIGW_LIMIT_SHM_UNLOCKED;
     }
-    answer = decide_locked(shm, counts, n, hold, now, which);
+    answer = decide_locked(shm, counts, n, hold, not_before(shm, stripes, now), which);
     unlock_all(shm, stripes);
     return answer;
 }
@@ -353,6 +373,7 @@ void aigw_limit_shm_settle(aigw_limit_shm_t *shm, aigw_limit_count_t *count, apr
         hold = aigw_limit_ledger_find(stripe->ledger, count->hold);
     }
     if (!count->hold || (hold && hold->owner == shm->incarnation)) {
+        now = not_before(shm, 1u << i, now);
         entry =
             more > 0 ? aigw_limit_table_get(stripe->table, count->key, hash, now) : aigw_limit_table_find(stripe->table, count->key, hash);
         aigw_limit_stripe_adjust(stripe, entry, hold, count->slots ? NULL : count->rate, more, count->charged_at, now);
@@ -371,6 +392,7 @@ static int reap_stripe(aigw_limit_shm_t *shm, unsigned i, apr_uint64_t incarnati
     if (!lock(shm, i)) {
         return 0;
     }
+    now = not_before(shm, 1u << i, now);
     while ((hold = aigw_limit_ledger_next(stripe->ledger, &place))) {
         if (hold->owner == incarnation) {
             aigw_limit_stripe_adjust(stripe, aigw_limit_table_find(stripe->table, hold->key, hash_of(shm, hold->key)), hold,

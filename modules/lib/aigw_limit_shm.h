@@ -5,7 +5,8 @@
  *
  * Locks, in this order: the owners', then stripes by their numbers. Nobody who has a stripe asks for the owners'.
  *
- * Thread: any, unless said otherwise. Time is an argument: microseconds of a clock that all processes share.
+ * Thread: any, unless said otherwise. Time is an argument: microseconds of a clock that all processes share and that is never set back. A time that is behind another's, who came first, counts as
+ * that one.
  */
 #ifndef AIGW_LIMIT_SHM_H
 #define AIGW_LIMIT_SHM_H

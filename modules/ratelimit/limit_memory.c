@@ -85,7 +85,9 @@ int aigw_limit_memory_post_config(server_rec *main_server)
     }
     if (memory->entries != entries && (rv = make(entries, main_server->process->pool)) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, main_server, "AIGW0410: no shared memory for %u counters (AIGWLimitEntries)", entries);
-        return -1;
+        if (!memory->shm) { /* at a restart what there is goes on: httpd would go down */
+            return -1;
+        }
     }
     aigw_limit_shm_tell(memory->shm, tell); /* the module may be somewhere else since the restart */
     return 0;

@@ -94,18 +94,38 @@ static void free_records(aigw_limit_held_t *records)
     }
 }
 
+/* The next one, filled in; the caller's. */
+static aigw_limit_held_t *next_record(aigw_limit_held_t **records, const aigw_limit_charge_t *charge, const char *id, apr_uint64_t number)
+{
+    aigw_limit_held_t *held = *records;
+
+    *records = held->next;
+    aigw_limit_held_of(held, charge);
+    apr_cpystrn(held->id, id, sizeof held->id);
+    held->number = number;
+    return held;
+}
+
 static void record(aigw_limit_held_t **records, aigw_limit_charge_t *charges, int count, int hold, const char *id, apr_uint64_t first)
 {
-    aigw_limit_held_t *held;
     int i;
 
-    for (i = 0; i < count && (held = *records) != NULL; i++) {
+    for (i = 0; i < count && *records; i++) {
         if (charges[i].charged && is_held(&charges[i], hold)) {
-            *records = held->next;
-            aigw_limit_held_of(held, &charges[i]);
-            apr_cpystrn(held->id, id, sizeof held->id);
-            held->number = charges[i].hold = first + (apr_uint64_t)i;
-            aigw_limit_redis_keeper_hold(held);
+            charges[i].hold = first + (apr_uint64_t)i;
+            aigw_limit_redis_keeper_hold(next_record(records, &charges[i], id, charges[i].hold));
+        }
+    }
+}
+
+/* There was no answer, and nobody knows whether it was done. A slot can be given back by its name, as often as need be; of a reservation Redis's clock is a part of the name: it expires. */
+static void let_go(aigw_limit_held_t **records, const aigw_limit_charge_t *charges, int count, const char *id, apr_uint64_t first)
+{
+    int i;
+
+    for (i = 0; i < count && *records; i++) {
+        if (charges[i].cost > 0 && charges[i].limit->what == AIGW_LIMIT_CONCURRENT) {
+            aigw_limit_redis_keeper_settle(next_record(records, &charges[i], id, first + (apr_uint64_t)i));
         }
     }
 }
@@ -130,6 +150,9 @@ static aigw_limit_answer_e ask(aigw_limit_charge_t *charges, int count, int hold
         apr_pool_destroy(p);
     }
     note(rv == APR_SUCCESS);
+    if (APR_STATUS_IS_TIMEUP(rv) || APR_STATUS_IS_ECONNRESET(rv)) {
+        let_go(records, charges, count, id, first);
+    }
     if (rv != APR_SUCCESS) {
         return AIGW_LIMIT_UNAVAILABLE;
     }

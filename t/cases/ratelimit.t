@@ -53,6 +53,11 @@ AIGWDefaultTier free
     AIGWLimit requests 4/minute
     AIGWLimitBy address
 </Location>
+# once more: it counts once, and the tighter one holds
+<Location /by-address>
+    AIGWLimit requests 9/minute
+    AIGWLimitBy address
+</Location>
 <Location /none>
     SetHandler aigw-models
 </Location>

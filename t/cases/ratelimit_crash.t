@@ -10,6 +10,7 @@ use AIGW::Conf qw(conf_check);
 use AIGW::Log;
 use AIGW::Many qw(many);
 use AIGW::Server;
+use AIGW::Services qw(slurp spew);
 
 use constant { CLIENTS => 8, SLOTS => 6, KILLS => 12 };
 
@@ -53,7 +54,7 @@ GracefulShutdownTimeout 20
 CONF
 my $port = $s->{port};
 
-plan tests => 3 + 7 + 6 + 5 + 1, need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_ratelimit', 'mod_status');
+plan tests => 3 + 7 + 6 + 5 + 3 + 1, need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_ratelimit', 'mod_status');
 
 # What mod_status says; () while nobody answers. Those that wait in the listen queue of a child that is killed are reset.
 sub status { my $r = eval { get('/status?auto', port => $port) } or return; return $r->{status} == 200 ? $r->content =~ /^(AIGWLimit\w+): (-?\d+)$/mg : () }
@@ -156,5 +157,16 @@ $s->wait_for('a restart', 30, sub { (() = $s->log =~ /resuming normal operations
 nothing_held('… which a restart gives back');
 is_exact('cut', '… to the last one');
 unlike $s->log, qr/AIGW041[02345]/, 'nothing was without room or lock';
+
+# ------------------------------------------------------------------ more counters than there is memory for, at a restart
+
+my ($size) = slurp("/proc/$s->{pid}/status") =~ /^VmSize:\s+(\d+)/m;
+$s->limit('as', 1024 * $size + 2 * 2**30, $s->{pid});
+spew("$s->{dir}/httpd.conf", slurp("$s->{dir}/httpd.conf") . "AIGWLimitEntries 16777216\n");
+$before = () = $s->log =~ /resuming normal operations/g;
+$s->signal('USR1');
+ok eval { $s->wait_for('a restart', 30, sub { (() = $s->log =~ /resuming normal operations/g) > $before }) }, 'a restart without memory for all counters goes on';
+like $s->log, qr/AIGW0410: no shared memory for 16777216 counters/, '… and says so';
+is_exact('cut', '… with those that there are');
 is join("\n", grep { !/AH00052.*Killed/ } $s->crashes), '', 'nothing has crashed but what was killed';
 $s->stop;

@@ -15,7 +15,7 @@ use AIGW::Services qw(slurp);
 
 my ($mpm) = map { /(\w+)/ } grep { Apache::Test::have_module("mpm_$_") } qw(event worker prefork);
 my $refused = '429 rate_limit_error rate_limit_exceeded';
-plan tests => 4 + 7 + 4 + 3 * 22 - 3 + 5 + 5 + 3 + 2 + 3 + 2 + 4 + 2 + 4 + 2 + 8, need_module('mod_aigw', 'mod_aigw_ratelimit'), sub { AIGW::Redis->available };
+plan tests => 4 + 7 + 4 + 3 * 22 - 3 + 5 + 5 + 3 + 2 + 3 + 2 + 4 + 2 + 4 + 2 + 3 + 8, need_module('mod_aigw', 'mod_aigw_ratelimit'), sub { AIGW::Redis->available };
 
 # ------------------------------------------------------------------ gateways
 
@@ -354,6 +354,18 @@ none_held('… and nothing is held');
 
 is join(' ', map { my $answer = ask($gw, '/dry', 'i'); $answer->{status} . ($answer->header('x-ratelimit-limit-requests') // '') } 1 .. 4), '200 200 200 200', 'a dry run refuses nothing';
 is lines($gw, 'AIGW0421'), 2, '… and says what it would have';
+$gw->stop;
+
+$gw = gateway($proxy->{url}, conf => 'StartServers 1');
+$redis->cmd('FLUSHALL');
+$redis->cmd('CONFIG', 'RESETSTAT');
+$proxy->mode('lose');
+$call = begin('/slots', 'j');
+is status($call), 200, 'an answer is lost, and there are minutes until the lease is over';
+like $redis->cmd('INFO', 'commandstats'), qr/^cmdstat_zadd:calls=1,/m, '… though Redis has given a slot';
+$proxy->mode('pass');
+none_held('… it is told that nobody has it');
+finish($call);
 $gw->stop;
 
 # ------------------------------------------------------------------ configuration
