@@ -4,6 +4,7 @@
 #include "aigw_limit_hash.h"
 #include "aigw_limit_shm.h"
 #include "hist.h"
+#include "measure.h"
 
 #include <apr_general.h>
 #include <apr_strings.h>
@@ -69,24 +70,6 @@ static void must(int good, const char *what)
         fprintf(stderr, "aigw-limit: %s\n", what);
         exit(1);
     }
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
-
-/* splitmix64 */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15U;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    return z ^ (z >> 31);
 }
 
 /* As aigw_limit_key() does it. */
