@@ -2,6 +2,7 @@
  * Writes such a file too, for measurements of the whole gateway. One JSON object on the standard output. */
 #include "aigw_key_file.h"
 #include "hist.h"
+#include "measure.h"
 
 #include <apr_general.h>
 #include <apr_strings.h>
@@ -49,24 +50,6 @@ static void read_options(int argc, char **argv)
     if (optind < argc || opt.keys < 1 || opt.looks < 1) {
         usage();
     }
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
-
-/* splitmix64: the same numbers in each run. These keys are good for nothing else. */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15U;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    return z ^ (z >> 31);
 }
 
 static char *make_key(apr_pool_t *p, long i, uint64_t *state)

@@ -28,6 +28,11 @@
 /* Background work: fn(baton, p) on the child's one background thread, with a pool of its own that is cleared after it. */
 typedef void (*aigw_defer_fn)(void *baton, apr_pool_t *p);
 
+/* What may stand inside <AIGWTier>: in register_hooks a module names each directive of its own that it looks for in tier_conf(),
+ *     ap_register_provider(p, AIGW_TIER_DIRECTIVE, "AIGWLimit", "0", &x_module);
+ * All others are refused when the configuration is read: they would have no effect. */
+#define AIGW_TIER_DIRECTIVE "aigw_tier_directive"
+
 typedef struct aigw_core_t {
     int version;
 

@@ -90,6 +90,8 @@ struct aigw_call_t {
     apr_time_t created;                   /* when it was made, microseconds since 1970 */
     apr_time_t began, first_event, ended; /* by aigw_clock_now(): microseconds of the monotonic clock; 0: not yet */
     apr_off_t bytes_out;                  /* bytes of TEXT, TOOL and RAW events */
+    apr_int64_t pieces;                   /* how many of them there were */
+    apr_size_t smallest_raw;              /* bytes of the smallest RAW event: about what stands around each piece of text; 0: none */
     unsigned client_gone : 1;             /* the client left before the answer was complete */
     unsigned admitted : 1;                /* call_admit said yes */
 

@@ -34,6 +34,8 @@ typedef struct aigw_upstream_t {
     /* the core's, the only thing here that changes, in each child for itself, atomically: a moving average of the time until an answer that is no stream
      * began, microseconds; 0: none yet */
     volatile apr_uint32_t answer_time;
+    /* the same for mod_aigw_ratelimit: how many tokens this upstream counts for one that was estimated (aigw_estimate.h); 0: not known yet */
+    volatile apr_uint32_t token_ratio;
 } aigw_upstream_t;
 
 typedef struct aigw_model_t {
@@ -44,8 +46,10 @@ typedef struct aigw_model_t {
     apr_int64_t context_window;        /* tokens, 0: not said */
     apr_int64_t
         max_tokens; /* what an answer may have where neither the request nor the endpoint says, 0: not said. A client's own OpenAI body goes on as it came */
-    const char *owner;  /* owned_by of /v1/models */
-    apr_time_t created; /* of /v1/models: the time of this configuration, microseconds */
+    double estimate_bytes;      /* AIGWTokenEstimate: bytes of text that make a token; 0: not said, it is learned */
+    apr_int64_t estimate_image; /* tokens of an image, a sound, a file; 0: not said */
+    const char *owner;          /* owned_by of /v1/models */
+    apr_time_t created;         /* of /v1/models: the time of this configuration, microseconds */
 } aigw_model_t;
 
 #endif

@@ -1,7 +1,7 @@
 /* Redis, for whoever keeps state on many machines: limits, revoked tokens, later tasks and rooms. One server, or whatever looks like one; connections are pooled in each child.
  *
- * Nothing here takes longer than the time-outs of AIGWRedisTimeout, and once a server was found bad (a circuit breaker, in each child) nothing at all: then APR_EAGAIN comes at once, and one
- * question at a time is let through now and then to see whether it is back.
+ * Nothing here takes longer than the time-outs of AIGWRedisTimeout, and once a server was found bad (a circuit breaker, in each child) nothing at all: then APR_EAGAIN comes at once, and a
+ * thread in the background sees now and then, as long as somebody asks, whether it is back.
  *
  * Got from aigw_core_t.redis(). Thread: any that may block for these times; never the reactor's.
  */
@@ -37,12 +37,22 @@ typedef struct aigw_redis_script_t {
     const char *name; /* for the log */
     const char *text;
     char sha[41];
-    volatile apr_uint32_t ready;
+    volatile apr_uint32_t ready; /* the core's */
 } aigw_redis_script_t;
 
+/* What a reply may have at most; one that has more is a broken connection. Bytes on the wire, elements of all its arrays, arrays within each other. */
+#define AIGW_REDIS_REPLY_BYTES    (1024 * 1024)
+#define AIGW_REDIS_REPLY_ELEMENTS 65536
+#define AIGW_REDIS_REPLY_DEPTH    7
+
 typedef struct aigw_redis_vt {
-    /* One command. APR_SUCCESS: there is a reply, which may be an ERROR. APR_TIMEUP: no answer in time (it may have been done all the same); APR_EAGAIN: not tried, the server is known to be away;
-     * else: no connection, or it broke. Where it failed a numbered line was logged, once for as long as it lasts. lens: NULL: all are strings. */
+    /* One command. lens: NULL: all are strings. Returns
+     *   APR_SUCCESS       there is a reply, which may be an ERROR (the caller's to log; what it has as an argument may be in it)
+     *   APR_EAGAIN        not done, not even tried: the server is known to be away, or all connections were in use for the command time-out
+     *   APR_ECONNREFUSED  not done: no connection, or it did not let us in
+     *   APR_TIMEUP        no answer in time: it may have been done all the same, even later
+     *   APR_ECONNRESET    the connection broke, or what came is no reply: it may have been done
+     * Nothing that may have been done is tried again here. Where it failed a numbered line was logged, once for as long as it lasts. */
     apr_status_t (*command)(aigw_redis_t *redis, apr_pool_t *p, int argc, const char *const *argv, const apr_size_t *lens,
                             const aigw_redis_reply_t **reply);
 
@@ -54,7 +64,7 @@ typedef struct aigw_redis_vt {
     const char *(*prefix)(
         const aigw_redis_t
             *redis); /* AIGWRedisPrefix, with a hash tag: "{aigw}:"; all keys begin with it, so that in a cluster they are on one node */
-    int (*away)(const aigw_redis_t *redis); /* 1: the breaker is open just now: nothing would be tried */
+    int (*away)(const aigw_redis_t *redis); /* 1: the breaker is open just now: nothing would be tried. Never blocks */
 } aigw_redis_vt;
 
 #endif

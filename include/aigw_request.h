@@ -25,6 +25,7 @@ typedef struct aigw_request_t {
     const char *id;          /* X-Request-ID, taken from the client or made */
     const char *traceparent; /* header value for upstreams: the client's trace with a new span, or a new trace */
     const char *trace_id;    /* 32 hex digits */
+    const char *address;     /* whom httpd takes for the client (mod_remoteip may say), as text: an IPv4 or IPv6 address */
     apr_time_t began;        /* when the request line was read, by aigw_clock_now() */
     apr_time_t first_byte;   /* when the first byte of the answer was handed to httpd, by aigw_clock_now(); 0: not yet */
     apr_interval_time_t auth_time, limit_time, upstream_time; /* for Server-Timing; -1: that phase did not happen */
@@ -38,6 +39,7 @@ typedef struct aigw_request_t {
     const char *mode;                             /* "parked", "blocking" or "prompt" */
     apr_int64_t prompt_tokens, completion_tokens; /* -1: not known */
     unsigned streaming : 1;                       /* the answer is a stream: Server-Timing has no total */
+    const apr_array_header_t *tier_models;        /* const char *, patterns of the models that the tier of the identity gives; NULL: all */
 } aigw_request_t;
 
 #endif

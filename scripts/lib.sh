@@ -9,7 +9,7 @@ export PATH
 
 # What the modules need to be built and run, and what a script needs to make it so. COMMAND=PACKAGE: the command will do, wherever it is from.
 # shellcheck disable=SC2034
-PACKAGES_BUILD='apache2-bin apache2-dev libcurl4-openssl-dev libjansson-dev libjwt-dev libssl-dev autoconf automake libtool pkg-config gcc libc6-dev make=make'
+PACKAGES_BUILD='apache2-bin apache2-dev libcurl4-openssl-dev libhiredis-dev libjansson-dev libjwt-dev libssl-dev autoconf automake libtool pkg-config gcc libc6-dev make=make'
 
 # --- saying things --------------------------------------------------------------------------------------------------------------------
 
@@ -250,6 +250,11 @@ tree() {
     tsan) set -- --enable-werror CC=gcc CFLAGS='-O1 -g -fsanitize=thread -fno-omit-frame-pointer' ;;
     *) die "tree $1?" ;;
     esac
+    # suites run side by side, and one of them builds
+    { flock 8 && build_tree "$@" 8>&-; } 8>"$BUILD/tree.lock"
+}
+
+build_tree() { # ARGUMENT of configure...
     if configure_is_old; then run_autoreconf || return 1; fi
     # a subshell: run_configure changes the folder
     if configure_differs "$TREE" "$@"; then (run_configure "$TREE" "$@") || return 1; fi
@@ -339,11 +344,11 @@ verdict() {
 
 # apache_tests TREE MPM: Apache::Test on that MPM; ends the suite.
 apache_tests() {
-    local out rc=0
+    local out rc=0 work=work-$2
     out=$(mktemp) || exit 1
-    # several suites use one tree: what an earlier one left must not answer for this one
-    rm -rf "$1/t/work"
-    MPM=$2 make -C "$1/t" check 2>&1 | tee "$out"
+    # several suites use one tree, side by side: what another one leaves must not answer for this one
+    rm -rf "$1/t/$work"
+    AIGW_TEST_WORK=$work MPM=$2 make -C "$1/t" check 2>&1 | tee "$out"
     rc=${PIPESTATUS[0]}
     prove_totals "$out"
     rm -f "$out"

@@ -138,6 +138,10 @@ passes 'the configuration is good' httpd_t
 "$httpd" -f "$tree/apache2.conf" -M 2>/dev/null >"$said" && grep -q ' aigw_auth_module ' "$said"
 check $? 'aigw_auth is loaded'
 
+# --- how much of what ---
+passes 'a2enmod aigw_ratelimit' enable aigw_ratelimit
+passes 'the tiers of conf/aigw.conf are good' httpd_t -DGATEWAY
+
 # --- why aigw.load does this: without it the order of names is wrong ---
 cp "$tree/mods-available/aigw.load" "$tree/kept"
 sed -i '/<IfModule/,/<\/IfModule/d' "$tree/mods-available/aigw.load"

@@ -34,12 +34,18 @@ int main(void)
     srunner_add_suite(runner, suite_jwks());
     srunner_add_suite(runner, suite_jws());
     srunner_add_suite(runner, suite_jwt());
+    srunner_add_suite(runner, suite_breaker());
     srunner_add_suite(runner, suite_bucket());
     srunner_add_suite(runner, suite_window());
     srunner_add_suite(runner, suite_limit_table());
+    srunner_add_suite(runner, suite_limit_ledger());
+    srunner_add_suite(runner, suite_limit_stripe());
+    srunner_add_suite(runner, suite_limit_shm());
+    srunner_add_suite(runner, suite_owners());
     srunner_add_suite(runner, suite_names());
     srunner_add_suite(runner, suite_rate());
     srunner_add_suite(runner, suite_decimal());
+    srunner_add_suite(runner, suite_estimate());
     srunner_add_suite(runner, suite_fields());
     srunner_add_suite(runner, suite_text());
     srunner_add_suite(runner, suite_rfc3339());

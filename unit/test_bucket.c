@@ -119,6 +119,33 @@ START_TEST(the_largest)
 }
 END_TEST
 
+/* What a store elsewhere counts with is the same. */
+START_TEST(in_microseconds_and_nanoseconds)
+{
+    const aigw_bucket_rate_t third = {3, SEC, 10}, fine = {AIGW_BUCKET_AMOUNT_MAX, SEC, AIGW_BUCKET_AMOUNT_MAX};
+    const aigw_bucket_rate_t slow = {1, 31 * 86400 * SEC, AIGW_BUCKET_AMOUNT_MAX};
+    apr_int64_t us, ns;
+
+    aigw_bucket_time(&third, 1, &us, &ns);
+    ck_assert_int_eq(us, 333333);
+    ck_assert_int_eq(ns, 334);
+    ck_assert_int_eq(aigw_bucket_level_at(&third, us, ns), 9);
+    ck_assert_int_eq(aigw_bucket_level_at(&third, us, ns + 1), 8); /* a nanosecond too little */
+    ck_assert_int_eq(aigw_bucket_level_at(&third, 0, 0), 10);
+    ck_assert_int_eq(aigw_bucket_level_at(&third, 100 * SEC, 0), 0);
+    aigw_bucket_time(&third, 0, &us, &ns);
+    ck_assert_int_eq(us + ns, 0);
+    aigw_bucket_time(&fine, 1, &us, &ns);
+    ck_assert_int_eq(us, 0);
+    ck_assert_int_eq(ns, 1);
+    aigw_bucket_time(&slow, AIGW_BUCKET_AMOUNT_MAX, &us, &ns); /* 80 billion years */
+    ck_assert_int_eq(us, AIGW_BUCKET_MISSING_MAX);
+    ck_assert_int_eq(ns, 0);
+    ck_assert_int_eq(aigw_bucket_level_at(&slow, 0, 0), AIGW_BUCKET_AMOUNT_MAX);
+    ck_assert_int_eq(aigw_bucket_level_at(&slow, us, ns), 0);
+}
+END_TEST
+
 Suite *suite_bucket(void)
 {
     Suite *suite = suite_create("bucket");
@@ -130,6 +157,7 @@ Suite *suite_bucket(void)
     tcase_add_loop_test(tc, never_more_than_the_limit, 0, 5);
     tcase_add_test(tc, clock_steps_back);
     tcase_add_test(tc, the_largest);
+    tcase_add_test(tc, in_microseconds_and_nanoseconds);
     suite_add_tcase(suite, tc);
     return suite;
 }

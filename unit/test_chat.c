@@ -122,6 +122,9 @@ START_TEST(limits_of_tokens_are_read)
     ck_assert_int_eq(chat.max_tokens, 1000);
     accepted(WITH("\"max_completion_tokens\":5,\"max_tokens\":9"));
     ck_assert_int_eq(chat.max_tokens, 5);
+    ck_assert_int_eq(chat.longest, 9);
+    accepted(WITH("\"max_completion_tokens\":9,\"max_tokens\":5"));
+    ck_assert_int_eq(chat.longest, 9);
     accepted(WITH("\"max_completion_tokens\":null,\"max_tokens\":9"));
     ck_assert_int_eq(chat.max_tokens, 9);
     refused(WITH("\"max_tokens\":0"), "max_tokens", "must be an integer of at least 1");

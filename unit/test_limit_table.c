@@ -5,14 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const unsigned char secret[AIGW_LIMIT_SECRET] = "sixteen letters";
+
 static void *block;
 
 static aigw_limit_table_t *table_of(apr_uint32_t entries)
 {
-    block = malloc(aigw_limit_table_size(entries));
+    block = aligned_alloc(64, APR_ALIGN(aigw_limit_table_size(entries), 64));
     ck_assert_ptr_nonnull(block);
-    memset(block, 0x5a, aigw_limit_table_size(entries));
-    return aigw_limit_table_init(block, entries);
+    memset(block, 0, aigw_limit_table_size(entries));
+    return aigw_limit_table_init(block, entries, secret);
 }
 
 static void teardown(void)
@@ -32,9 +34,12 @@ static const unsigned char *key(unsigned n)
     return bytes;
 }
 
+/* A key, and its hash. */
+#define HASHED(k) k, aigw_limit_table_hash(k, secret)
+
 static void active(aigw_limit_table_t *table, unsigned n, apr_time_t now, apr_time_t until)
 {
-    aigw_limit_entry_t *entry = aigw_limit_table_get(table, key(n), now);
+    aigw_limit_entry_t *entry = aigw_limit_table_get(table, HASHED(key(n)), now);
 
     MUST(entry != NULL);
     entry->idle_from = until;
@@ -43,7 +48,7 @@ static void active(aigw_limit_table_t *table, unsigned n, apr_time_t now, apr_ti
 
 static int has(aigw_limit_table_t *table, unsigned n)
 {
-    aigw_limit_entry_t *entry = aigw_limit_table_find(table, key(n));
+    aigw_limit_entry_t *entry = aigw_limit_table_find(table, HASHED(key(n)));
 
     MUST(!entry || entry->state.of.bucket.full_at == (apr_int64_t)n);
     return entry != NULL;
@@ -66,7 +71,7 @@ START_TEST(one_entry_a_key)
     active(table, 1, 0, 100);
     ck_assert_int_eq(has(table, 1), 1);
     ck_assert_int_eq(has(table, 2), 0);
-    ck_assert_ptr_eq(aigw_limit_table_get(table, key(1), 0), aigw_limit_table_find(table, key(1)));
+    ck_assert_ptr_eq(aigw_limit_table_get(table, HASHED(key(1)), 0), aigw_limit_table_find(table, HASHED(key(1))));
     ck_assert_uint_eq(used(table), 1);
 }
 END_TEST
@@ -93,16 +98,69 @@ START_TEST(an_active_one_never_goes)
     active(table, 1, 0, 100);
     active(table, 2, 0, 100);
     active(table, 3, 0, 10);
-    ck_assert_ptr_null(aigw_limit_table_get(table, key(4), 9));
+    ck_assert_ptr_null(aigw_limit_table_get(table, HASHED(key(4)), 9));
     active(table, 4, 10, 100);
     ck_assert(has(table, 1) && has(table, 2) && has(table, 4) && !has(table, 3));
-    ck_assert_ptr_null(aigw_limit_table_get(table, key(5), 99));
-    aigw_limit_table_find(table, key(1))->held = 1;
-    ck_assert_ptr_nonnull(aigw_limit_table_get(table, key(5), 100));
-    ck_assert_ptr_nonnull(aigw_limit_table_get(table, key(6), 100));
-    aigw_limit_table_find(table, key(5))->idle_from = aigw_limit_table_find(table, key(6))->idle_from = 500;
-    ck_assert_ptr_null(aigw_limit_table_get(table, key(7), 100)); /* 1 holds a slot */
+    ck_assert_ptr_null(aigw_limit_table_get(table, HASHED(key(5)), 99));
+    aigw_limit_table_find(table, HASHED(key(1)))->held = 1;
+    ck_assert_ptr_nonnull(aigw_limit_table_get(table, HASHED(key(5)), 100));
+    ck_assert_ptr_nonnull(aigw_limit_table_get(table, HASHED(key(6)), 100));
+    aigw_limit_table_find(table, HASHED(key(5)))->idle_from = aigw_limit_table_find(table, HASHED(key(6)))->idle_from = 500;
+    ck_assert_ptr_null(aigw_limit_table_get(table, HASHED(key(7)), 100)); /* 1 holds a slot */
     ck_assert_int_eq(has(table, 1), 1);
+}
+END_TEST
+
+START_TEST(spare_ones_are_for_those_who_share)
+{
+    aigw_limit_table_t *table = table_of(2);
+    unsigned i;
+
+    active(table, 1, 0, 100);
+    active(table, 2, 0, 100);
+    ck_assert_ptr_null(aigw_limit_table_get(table, HASHED(key(3)), 50));
+    for (i = 0; i < AIGW_LIMIT_SPARE; i++) {
+        aigw_limit_entry_t *entry = aigw_limit_table_get_spare(table, HASHED(key(100 + i)), 50);
+
+        MUST(entry != NULL);
+        entry->idle_from = 60;
+    }
+    ck_assert_ptr_null(aigw_limit_table_get_spare(table, HASHED(key(3)), 50));
+    ck_assert_ptr_null(aigw_limit_table_get(table, HASHED(key(3)), 50));
+    ck_assert_ptr_nonnull(aigw_limit_table_get_spare(table, HASHED(key(100)), 50)); /* it is there */
+    for (i = 0; i < 2 * AIGW_LIMIT_SPARE && used(table) > 3; i++) {
+        MUST(aigw_limit_table_get(table, HASHED(key(1000 + i)), 60) != NULL); /* they are given back, one with each, but for the last */
+    }
+    ck_assert_uint_eq(used(table), 3);
+}
+END_TEST
+
+START_TEST(an_idle_one_among_many_active_ones_is_found_in_the_end)
+{
+    enum { N = 1000 };
+    aigw_limit_table_t *table = table_of(N);
+    unsigned i, tries = 1;
+
+    for (i = 0; i < N; i++) {
+        active(table, i, 0, i == N - 1 ? 5 : 100);
+    }
+    while (!aigw_limit_table_get(table, HASHED(key(N)), 50)) {
+        tries++;
+        MUST(tries <= N / 32 + 1);
+    }
+    ck_assert_uint_gt(tries, 1);
+    ck_assert_int_eq(has(table, N - 1), 0);
+}
+END_TEST
+
+START_TEST(a_number_for_each)
+{
+    aigw_limit_table_t *table = table_of(4);
+    aigw_limit_entry_t *one = aigw_limit_table_get(table, HASHED(key(1)), 0), *two = aigw_limit_table_get(table, HASHED(key(2)), 0);
+
+    ck_assert_uint_gt(aigw_limit_table_place(table, one), 0);
+    ck_assert_uint_ne(aigw_limit_table_place(table, one), aigw_limit_table_place(table, two));
+    ck_assert_ptr_eq(aigw_limit_table_at(table, aigw_limit_table_place(table, two)), two);
 }
 END_TEST
 
@@ -120,7 +178,7 @@ START_TEST(many_of_them)
 
         seed = seed * 1103515245u + 12345u;
         n = (seed >> 8) % KEYS;
-        entry = aigw_limit_table_get(table, key(n), now);
+        entry = aigw_limit_table_get(table, HASHED(key(n)), now);
         if (until[n] > now) {
             MUST(entry && entry->state.of.bucket.full_at == (apr_int64_t)n); /* it was active: it is still there */
         }
@@ -130,7 +188,7 @@ START_TEST(many_of_them)
             entry->idle_from = until[n] = now + (seed >> 18) % 3000;
         }
         if (i % 10007 == 0) {
-            memset((char *)block + 8, 0xff, 16); /* the lists' ends and the count */
+            memset((char *)block + 12, 0xff, 8); /* the count and the free ones */
             aigw_limit_table_repair(table);
         }
         MUST(used(table) <= N);
@@ -150,6 +208,9 @@ Suite *suite_limit_table(void)
     tcase_add_test(tc, one_entry_a_key);
     tcase_add_test(tc, the_idle_one_used_longest_ago_goes);
     tcase_add_test(tc, an_active_one_never_goes);
+    tcase_add_test(tc, spare_ones_are_for_those_who_share);
+    tcase_add_test(tc, an_idle_one_among_many_active_ones_is_found_in_the_end);
+    tcase_add_test(tc, a_number_for_each);
     tcase_add_test(tc, many_of_them);
     suite_add_tcase(suite, tc);
     return suite;

@@ -14,6 +14,7 @@ START_TEST(all_is_left_at_first)
 {
     aigw_window_t window = {0};
 
+    ck_assert_int_eq(aigw_window_slice(&per_minute), 4 * SEC);
     ck_assert_int_eq(aigw_window_level(&window, &per_minute, T0), 100);
     ck_assert_int_eq(aigw_window_wait(&window, &per_minute, T0, 100), 0);
     aigw_window_take(&window, &per_minute, T0, 30);

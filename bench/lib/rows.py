@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from . import process
+from .redis import Redis
 from .servers import Shape, Unavailable
 from .session import Session
 
@@ -202,12 +203,16 @@ class Leave(Row):
 ONLY_GATEWAY = ("direct", "haproxy", "nginx", "mod_proxy")
 
 
-def _lookup(server, *options):
-    """What aigw-lookup says."""
-    done = subprocess.run([server.tools.program("aigw-lookup"), *map(str, options)], capture_output=True, text=True, check=False)
+def _tool(server, name, *options):
+    """What one of the tools that need no server says."""
+    done = subprocess.run([server.tools.program(name), *map(str, options)], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Unavailable(f"aigw-lookup: {done.stderr.strip()}")
+        raise Unavailable(f"{name}: {done.stderr.strip()}")
     return json.loads(done.stdout)
+
+
+def _lookup(server, *options):
+    return _tool(server, "aigw-lookup", *options)
 
 
 class Lookup(Row):
@@ -225,6 +230,22 @@ class Lookup(Row):
         said = _lookup(server, "--keys", keys, "--looks", looks)
         return {"lost": 0, "read_ms": said["read_ms"],
                 **{f"{what}_{q}": said[f"{what}_us"][q] for what in ("hit", "miss") for q in ("p50", "p99")}}
+
+
+class Limit(Row):
+    """A decision over limits in shared memory, keys and clock included, without a server."""
+    without = ONLY_GATEWAY
+    name, heading = "limit", "a decision over limits, {0:,} in use"
+    sizes = {False: (1000000, 1000000), True: (1000000, 50000)}
+    kinds = {"one": "of one limit", "two": "of two", "four": "of four", "call": "a call's slot and tokens, and settling them"}
+    metrics = [Metric(f"{kind}_{q}", f"{words}, {q}, µs", 2, f"{kind} µs {q}") for kind, words in kinds.items() for q in ("p50", "p99")] + [
+        Metric("key_p50", "its key alone, p50, µs", 2, "key µs")]
+    targets = [Target(f"{kind}_p50", f"{words} within 3 µs", 3) for kind, words in kinds.items()]
+
+    def measure(self, server, folder, size):
+        keys, decisions = size
+        said = _tool(server, "aigw-limit", "--keys", keys, "--decisions", decisions)
+        return {"lost": 0, "key_p50": said["key_us"]["p50"], **{f"{kind}_{q}": said[f"{kind}_us"][q] for kind in self.kinds for q in ("p50", "p99")}}
 
 
 class Auth(Row):
@@ -265,4 +286,54 @@ class Auth(Row):
         return numbers
 
 
-ROWS = [row() for row in (Streams5000, Streams9500, Memory, MemoryTLS, Requests1, Requests64, Pace64, Leave, Lookup, Auth)]
+class Limited(Row):
+    """The same location with and without limits of requests, in turns that last a moment, as in Auth: counted in shared memory, and, where there is a redis-server, in
+    Redis, beside which stands what a round trip to it takes from here."""
+    without = ONLY_GATEWAY
+    name, heading = "limited", "two limits of requests, 1 connection"
+    sizes = {False: (200, 300), True: (10, 100)}
+    metrics = [Metric("ratio_memory", "shared memory: p50, as a multiple of that without", 3, "memory p50 ×"),
+               Metric("cpu_memory", "… CPU, as a multiple", 3), Metric("added_memory", "… added p50, µs", 1, "adds µs"),
+               Metric("added_memory_low", "… lower quartile"), Metric("added_memory_high", "… upper quartile"),
+               Metric("ratio_redis", "Redis: p50, as a multiple of that without", 3, "Redis p50 ×"),
+               Metric("cpu_redis", "… CPU, as a multiple", 3), Metric("added_redis", "… added p50, µs", 1, "adds µs"),
+               Metric("asked_redis", "… questions to Redis a request", 3), Metric("trip_redis", "… a round trip to it (PING), p50, µs", 1),
+               Metric("p50_open", "p50 without, µs", 1, "without")]
+    targets = [Target("lost", "loses none", 0), Target("ratio_memory", "shared memory: p50 at most 1.2 times that without", 1.2),
+               Target("asked_redis", "one round trip to Redis a request", 1.02)]
+
+    def measure(self, server, folder, size):
+        numbers = self._turns(server, os.path.join(folder, "memory"), "memory", [], *size)
+        with Redis(os.path.join(folder, "redis-server")) as redis:
+            if redis.port:
+                before = redis.calls()
+                try:
+                    found = self._turns(server, os.path.join(folder, "redis"), "redis",
+                                        [f"AIGWRedis redis://127.0.0.1:{redis.port}", "AIGWLimitStore redis"], *size)
+                except Unavailable as why: # a build without hiredis, or from before there was this
+                    return {**numbers, "without_redis": str(why)}
+                # those of the turn to warm up as well
+                numbers.update({k: v for k, v in found.items() if k.endswith("_redis")}, lost=numbers["lost"] + found["lost"],
+                               asked_redis=(redis.calls() - before) / (size[1] * (size[0] + 1)), trip_redis=redis.round_trip())
+        return numbers
+
+    @staticmethod
+    def _turns(server, folder, store, lines, turns, requests):
+        p50, cpu, lost = {"open": [], "limited": []}, {"open": 0, "limited": 0}, 0
+        with Session(server, folder, Shape(limits=lines)) as session:
+            for turn in range(turns + 1):
+                for what in sorted(p50, reverse=turn % 2):
+                    said, used = session.load(["--path", f"/{what}/v1/chat/completions", "--model", "near", "--json", "--keep-alive", "--streams", 1,
+                                               "--total", requests])
+                    lost += said["lost"]
+                    if turn:
+                        p50[what].append(said["latency_us"]["p50"])
+                        cpu[what] += used["cpu_s"]
+        pairs = list(zip(p50["limited"], p50["open"]))
+        low, middle, high = statistics.quantiles([a - b for a, b in pairs], n=4, method="inclusive")
+        return {"lost": lost, "turns": turns, "p50_open": statistics.median(p50["open"]), f"ratio_{store}": statistics.median(a / b for a, b in pairs),
+                f"cpu_{store}": cpu["limited"] / cpu["open"] if cpu["open"] else None,
+                f"added_{store}_low": low, f"added_{store}": middle, f"added_{store}_high": high}
+
+
+ROWS = [row() for row in (Streams5000, Streams9500, Memory, MemoryTLS, Requests1, Requests64, Pace64, Leave, Lookup, Limit, Auth, Limited)]

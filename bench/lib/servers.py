@@ -60,8 +60,14 @@ def certificate(folder):
 class Shape:
     """What a server has to be ready for."""
 
-    def __init__(self, streams=0, tls=False, auth_keys=None):
+    def __init__(self, streams=0, tls=False, auth_keys=None, limits=None):
         self.streams, self.tls, self.auth_keys = streams, tls, auth_keys   # auth_keys: a key file, of the gateway's
+        self.limits = limits                                               # lines beside conf/limits.conf; None: no limits
+
+    def includes(self):
+        """What the gateway's configuration has besides."""
+        lines = [f'Include "{os.path.join(CONF, "auth.conf")}"'] if self.auth_keys else []
+        return "\n".join(lines if self.limits is None else [*lines, f'Include "{os.path.join(CONF, "limits.conf")}"', *self.limits])
 
 
 class Server:
@@ -177,7 +183,7 @@ class Gateway(Httpd):
         children = self.children or (max(1, math.ceil(shape.streams * 1.05 / room)) if shape.streams else 4)
         return {**super().values(shape), "MODULES": os.path.join(self.build.folder, "modules", ".libs"), "THREADS": THREADS,
                 "CHILDREN": children, "PLACES": 2 * children, "WORKERS": THREADS * children,
-                "FACTOR": min(400, (room - THREADS) // THREADS), "AUTH": f'Include "{os.path.join(CONF, "auth.conf")}"' if shape.auth_keys else "",
+                "FACTOR": min(400, (room - THREADS) // THREADS), "INCLUDES": shape.includes(),
                 "EXTRA": "\n".join(self.extra)}
 
     def command(self, conf, folder):

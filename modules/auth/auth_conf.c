@@ -1,6 +1,7 @@
 #include "auth_conf.h"
 #include "auth.h"
 #include "issuer_conf.h"
+#include "revocations_redis.h"
 #include "tiers.h"
 
 #include <apr_strings.h>
@@ -58,7 +59,14 @@ const apr_array_header_t *aigw_auth_conf_models(const ap_conf_vector_t *per_dir)
 {
     const aigw_auth_dir_t *conf = ap_get_module_config(per_dir, &aigw_auth_module);
 
-    return conf->models && conf->models->nelts ? conf->models : NULL;
+    return conf && conf->models && conf->models->nelts ? conf->models : NULL;
+}
+
+const apr_array_header_t *aigw_auth_conf_tier_models(const server_rec *s, const aigw_identity_t *identity)
+{
+    const ap_conf_vector_t *tier = aigw_auth_core->tier_conf(s, aigw_auth_core->tier_name(s, identity));
+
+    return tier ? aigw_auth_conf_models(tier) : NULL;
 }
 
 static const char *set_key_file(cmd_parms *cmd, void *dummy, const char *arg)
@@ -152,6 +160,8 @@ const command_rec aigw_auth_conf_commands[] = {
     AP_INIT_TAKE1("AIGWTierFile", aigw_tiers_set, NULL, RSRC_CONF, "who is in which tier, as in a group file of httpd: \"pro: alice bob\""),
     AP_INIT_TAKE1("AIGWRevocations", aigw_login_conf_revocations, NULL, RSRC_CONF,
                   "how many tokens that were logged out there is room for"),
+    AP_INIT_TAKE1("AIGWRevocationStore", aigw_revocations_redis_set, NULL, RSRC_CONF,
+                  "where tokens that were logged out are known: memory, of this machine, or redis, of all"),
     AP_INIT_ITERATE("AIGWLoginProvider", aigw_login_conf_provider, NULL, RSRC_CONF | ACCESS_CONF,
                     "httpd's authn providers that check passwords: file, dbd, ldap, socache ..."),
     AP_INIT_TAKE1("AIGWLoginIssuer", aigw_login_conf_issuer, NULL, RSRC_CONF | ACCESS_CONF, "the <AIGWJwtIssuer> that signs the tokens"),

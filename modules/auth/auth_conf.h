@@ -4,6 +4,7 @@
 
 #include <httpd.h>
 #include <http_config.h>
+#include "aigw_request.h"
 #include "cors.h"
 #include "jwks_conf.h"
 #include "key_store.h"
@@ -18,6 +19,7 @@ typedef struct aigw_auth_server_t {
     aigw_jwks_conf_t jwks;          /* AIGWJwks… */
     aigw_followed_file_t *tiers;    /* AIGWTierFile; NULL: none */
     int revocations, login_workers; /* AIGWRevocations, AIGWLoginWorkers; of the main server. 0: not said */
+    int revocations_redis;          /* AIGWRevocationStore redis; of the main server */
 } aigw_auth_server_t;
 
 typedef struct aigw_auth_dir_t {
@@ -35,5 +37,8 @@ extern const command_rec aigw_auth_conf_commands[];
 
 /* The patterns of the models that the location of r gives; NULL: all. */
 const apr_array_header_t *aigw_auth_conf_models(const ap_conf_vector_t *per_dir);
+
+/* Those that <AIGWTier> gives to this one, or the default tier; NULL: all. */
+const apr_array_header_t *aigw_auth_conf_tier_models(const server_rec *s, const aigw_identity_t *identity);
 
 #endif

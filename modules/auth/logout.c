@@ -24,24 +24,22 @@ static int token_of(request_rec *r, aigw_token_t *token)
            aigw_token_verify(r, credential.token, credential.len, apr_time_now(), token) == AIGW_TOKEN_GOOD;
 }
 
-static int store_is_full(request_rec *r, apr_status_t rv)
+static int store_unavailable(request_rec *r, apr_status_t rv)
 {
     aigw_error_t *error = aigw_auth_core->error_make(r->pool, HTTP_SERVICE_UNAVAILABLE, "store_unavailable", NULL,
                                                      "The token could not be logged out: it is still good. Try again later.");
 
-    error->retry_after = apr_time_from_sec(60);
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
-                  "AIGW0373: a token could not be logged out: the table is full (AIGWRevocations), or cannot be locked");
+    error->retry_after = apr_time_from_sec(APR_STATUS_IS_ENOSPC(rv) ? 60 : 5);
     return aigw_auth_core->error_send(r, error);
 }
 
 /* Until nobody can take it any more: another virtual host, and this one after a restart, may have another AIGWJwtSkew for an issuer of this name. */
 static int log_out(request_rec *r, const aigw_token_t *token)
 {
-    apr_status_t rv = aigw_revocations_add(token->issuer, token->jti, token->identity.expires + AIGW_ISSUER_SKEW_MAX, apr_time_now());
+    apr_status_t rv = aigw_revocations_add(r, token->issuer, token->jti, token->identity.expires + AIGW_ISSUER_SKEW_MAX, apr_time_now());
 
     if (rv != APR_SUCCESS) {
-        return store_is_full(r, rv);
+        return store_unavailable(r, rv);
     }
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0374: logged out: the token %s of %s", aigw_text_shown(r->pool, token->jti, SHOWN_JTI),
                   aigw_text_shown(r->pool, token->identity.user, SHOWN_JTI));

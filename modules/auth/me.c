@@ -2,6 +2,7 @@
 #include "auth.h"
 #include "endpoint.h"
 #include "refuse.h"
+#include "aigw_limit.h"
 #include "aigw_rfc3339.h"
 #include "aigw_text.h"
 
@@ -41,6 +42,15 @@ static json_t *models(request_rec *r, const aigw_request_t *context)
     return array;
 }
 
+static APR_OPTIONAL_FN_TYPE(aigw_limit_of) * limit_of; /* mod_aigw_ratelimit's, or NULL */
+
+static json_t *limits(request_rec *r)
+{
+    json_t *found = limit_of ? limit_of(r) : NULL;
+
+    return found ? found : json_object();
+}
+
 static int me_handler(request_rec *r)
 {
     const aigw_request_t *context;
@@ -60,15 +70,21 @@ static int me_handler(request_rec *r)
         aigw_refuse_anonymous(r);
         return aigw_auth_core->error_send(r, context->error);
     }
-    me = json_pack("{s:o,s:o,s:o,s:o,s:o,s:{}}", "user_id", text(who->user), "tier", text(who->tier), "method", text(who->method), "scopes",
-                   list(who->scopes), "models", models(r, context), "limits");
+    me = json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "user_id", text(who->user), "tier", text(who->tier), "method", text(who->method), "scopes",
+                   list(who->scopes), "models", models(r, context), "limits", limits(r));
     if (me && who->expires) {
         json_object_set_new(me, "expires_at", json_string(aigw_rfc3339_format(r->pool, who->expires)));
     }
     return aigw_endpoint_answer(r, aigw_endpoint_text(r, me));
 }
 
+static void find_limits(void)
+{
+    limit_of = APR_RETRIEVE_OPTIONAL_FN(aigw_limit_of);
+}
+
 void aigw_me_register(apr_pool_t *p)
 {
+    ap_hook_optional_fn_retrieve(find_limits, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(me_handler, NULL, NULL, APR_HOOK_MIDDLE);
 }

@@ -12,11 +12,14 @@
 #include "refuse.h"
 #include "require.h"
 #include "revocations.h"
+#include "revocations_redis.h"
 #include "token.h"
 #include "aigw_hooks.h"
+#include "aigw_names.h"
 #include "aigw_signals.h"
 
 #include <ap_mpm.h>
+#include <ap_provider.h>
 #include <http_log.h>
 #include <http_request.h>
 
@@ -79,6 +82,12 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     return aigw_login_conf_check(pconf) ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }
 
+/* Behind the core's, which knows then whether there is a Redis. */
+static int check_store(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    return aigw_revocations_redis_check(s) ? HTTP_INTERNAL_SERVER_ERROR : OK;
+}
+
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     if (aigw_revocations_post_config(s, pconf) || aigw_attempt_post_config(s)) {
@@ -121,20 +130,30 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     }
 }
 
-/* What the location gives to anybody; last, so that a rewrite into another location counts. */
-static int location_models(request_rec *r)
+/* What the location gives to anybody, and the tier to its users; last, so that a rewrite into another location counts, and whom another AuthType knows. */
+static int note_models(request_rec *r)
 {
     const apr_array_header_t *models = aigw_auth_conf_models(r->per_dir_config);
 
-    if (models && !r->main) {
+    if (r->main) {
+        return DECLINED;
+    }
+    if (models) {
         aigw_auth_core->request(r)->location_models = models;
+    }
+    if (r->user || (r->handler && !strncmp(r->handler, "aigw-", 5))) { /* where nothing of ours is, nothing of ours is to be seen */
+        aigw_request_t *context = aigw_auth_core->request(r);
+
+        context->tier_models = aigw_auth_conf_tier_models(r->server, &context->identity);
     }
     return DECLINED;
 }
 
 static int call_admit(aigw_call_t *call, const aigw_error_t **error)
 {
-    if (aigw_auth_core->model_allowed(call->context, call->model)) {
+    /* the tier anew: a call of another module's handler, or without a request, has not been through our fixups */
+    if (aigw_auth_core->model_allowed(call->context, call->model) &&
+        aigw_names_allow(aigw_auth_conf_tier_models(call->server, &call->context->identity), call->model->name)) {
         return OK;
     }
     *error = aigw_auth_core->error_make(call->pool, HTTP_FORBIDDEN, "model_not_allowed", "model", "You may not use the model %s here.",
@@ -154,9 +173,11 @@ static void register_hooks(apr_pool_t *p)
     aigw_logout_register(p);
     aigw_me_register(p);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(check_store, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_fixups(location_models, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_fixups(note_models, NULL, NULL, APR_HOOK_LAST);
+    ap_register_provider(p, AIGW_TIER_DIRECTIVE, "AIGWAllowModels", "0", &aigw_auth_module);
     APR_OPTIONAL_HOOK(aigw, call_admit, call_admit, NULL, NULL, APR_HOOK_FIRST);
 }
 

@@ -1,5 +1,6 @@
 #include "require.h"
 #include "auth.h"
+#include "auth_conf.h"
 #include "refuse.h"
 #include "tiers.h"
 #include "aigw_names.h"
@@ -72,16 +73,18 @@ static authz_status check_scope(request_rec *r, const char *line, const void *pa
 static authz_status check_model(request_rec *r, const char *line, const void *parsed)
 {
     const aigw_identity_t *identity = who(r);
-    const apr_array_header_t *words = parsed;
+    const apr_array_header_t *words = parsed, *tier = aigw_auth_conf_tier_models(r->server, identity);
     int i;
 
     if (!identity->user) {
         return unknown(r);
     }
     for (i = 0; i < words->nelts; i++) {
-        const aigw_model_t *model = aigw_auth_core->model_find(r->server, APR_ARRAY_IDX(words, i, const char *));
+        const char *word = APR_ARRAY_IDX(words, i, const char *);
+        const aigw_model_t *model = aigw_auth_core->model_find(r->server, word);
+        const char *name = model ? model->name : word;
 
-        if (aigw_names_allow(identity->models, model ? model->name : APR_ARRAY_IDX(words, i, const char *))) {
+        if (aigw_names_allow(identity->models, name) && aigw_names_allow(tier, name)) {
             return AUTHZ_GRANTED;
         }
     }

@@ -1,4 +1,5 @@
 #include "revocations.h"
+#include "revocations_redis.h"
 #include "auth.h"
 #include "auth_conf.h"
 #include "aigw_shared.h"
@@ -104,6 +105,7 @@ int aigw_revocations_post_config(server_rec *s, apr_pool_t *pconf)
         return 0; /* it comes again */
     }
     server = s;
+    aigw_revocations_redis_post_config(s);
     tables = ap_retained_data_get(RETAINED);
     if (!tables) {
         tables = ap_retained_data_create(RETAINED, sizeof *tables);
@@ -150,17 +152,28 @@ static apr_status_t add(aigw_shared_t *shared, const unsigned char *id, apr_time
     return rv;
 }
 
-apr_status_t aigw_revocations_add(const char *issuer, const char *jti, apr_time_t expires, apr_time_t now)
+static apr_status_t remember(const unsigned char *id, apr_time_t expires, apr_time_t now)
 {
-    unsigned char id[AIGW_REVOKED_ID];
-
-    if (!make_id(issuer, jti, id)) {
-        return APR_ENOMEM;
-    }
     if (tables->previous) {
         add(tables->previous, id, expires, now);
     }
     return add(tables->current, id, expires, now);
+}
+
+/* Redis first: where that fails and must not, nothing has changed here, and the client can try again with the same token. */
+apr_status_t aigw_revocations_add(request_rec *r, const char *issuer, const char *jti, apr_time_t expires, apr_time_t now)
+{
+    unsigned char id[AIGW_REVOKED_ID];
+    apr_status_t rv = make_id(issuer, jti, id) ? APR_SUCCESS : APR_ENOMEM;
+
+    if (rv == APR_SUCCESS && aigw_revocations_redis_holds() && (rv = aigw_revocations_redis_add(r, id, expires, now)) != APR_SUCCESS) {
+        return rv;
+    }
+    if (rv != APR_SUCCESS || (rv = remember(id, expires, now)) != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
+                      "AIGW0373: a token could not be logged out: the table is full (AIGWRevocations), or cannot be locked");
+    }
+    return rv;
 }
 
 static int have(aigw_shared_t *shared, const unsigned char *id)
@@ -179,12 +192,26 @@ static int is_empty(const aigw_shared_t *shared)
     return !shared || !aigw_revoked_count(table_of(shared));
 }
 
-int aigw_revocations_have(const char *issuer, const char *jti)
+static int is_remembered(const unsigned char *id)
 {
-    unsigned char id[AIGW_REVOKED_ID];
+    return have(tables->current, id) || (tables->previous && have(tables->previous, id));
+}
 
-    if (!jti || (is_empty(tables->current) && is_empty(tables->previous))) {
-        return 0;
+aigw_revocation_e aigw_revocations_find(request_rec *r, const char *issuer, const char *jti, apr_time_t now)
+{
+    int none_here = is_empty(tables->current) && is_empty(tables->previous), found;
+    unsigned char id[AIGW_REVOKED_ID];
+    apr_time_t expires;
+
+    if (!jti || (none_here && !aigw_revocations_redis_holds())) {
+        return AIGW_REVOCATION_NONE;
     }
-    return !make_id(issuer, jti, id) || have(tables->current, id) || (tables->previous && have(tables->previous, id));
+    if (!make_id(issuer, jti, id) || (!none_here && is_remembered(id))) {
+        return AIGW_REVOCATION_FOUND;
+    }
+    found = aigw_revocations_redis_holds() ? aigw_revocations_redis_have(r, id, now, &expires) : 0;
+    if (found > 0) {
+        remember(id, expires, now); /* it need not be asked again; where there is no room it is */
+    }
+    return found > 0 ? AIGW_REVOCATION_FOUND : found < 0 ? AIGW_REVOCATION_UNKNOWN : AIGW_REVOCATION_NONE;
 }

@@ -1,6 +1,7 @@
-/* Tokens that were logged out: in shared memory of all children, which a graceful restart keeps. No entry goes before its token expires by itself.
+/* Tokens that were logged out: in shared memory of all children, which a graceful restart keeps, and for all machines in Redis (revocations_redis.h). No entry goes before its token
+ * expires by itself.
  *
- * Thread: any, once there are children.
+ * Thread: the owner of r, once there are children.
  */
 #ifndef AIGW_AUTH_REVOCATIONS_H
 #define AIGW_AUTH_REVOCATIONS_H
@@ -12,10 +13,13 @@ int aigw_revocations_post_config(server_rec *s, apr_pool_t *pconf);
 
 void aigw_revocations_child_init(server_rec *s, apr_pool_t *pchild);
 
-/* APR_SUCCESS, also where it is there already; APR_ENOSPC: full of tokens that have not expired; another error: the lock. expires: microseconds since 1970, clocks' skew included. */
-apr_status_t aigw_revocations_add(const char *issuer, const char *jti, apr_time_t expires, apr_time_t now);
+/* APR_SUCCESS, also where it is there already; APR_ENOSPC: full of tokens that have not expired; another error: the lock, or Redis. The reason has been logged.
+ * expires: microseconds since 1970, clocks' skew included. */
+apr_status_t aigw_revocations_add(request_rec *r, const char *issuer, const char *jti, apr_time_t expires, apr_time_t now);
 
-/* 1 if the token was revoked. jti NULL: 0. */
-int aigw_revocations_have(const char *issuer, const char *jti);
+typedef enum { AIGW_REVOCATION_NONE, AIGW_REVOCATION_FOUND, AIGW_REVOCATION_UNKNOWN } aigw_revocation_e;
+
+/* Was the token revoked? jti NULL: no. UNKNOWN: Redis is away, and AIGWRedisFailure closed holds; it has been logged. */
+aigw_revocation_e aigw_revocations_find(request_rec *r, const char *issuer, const char *jti, apr_time_t now);
 
 #endif

@@ -101,11 +101,15 @@ static aigw_token_e check_claims(request_rec *r, const aigw_issuer_t *issuer, co
     token->jti = apr_pstrdup(r->pool, json_string_value(json_object_get(claims, "jti")));
     token->identity.expires = expires;
     token->dead = expires + issuer->skew;
-    if (aigw_revocations_have(token->issuer, token->jti)) {
+    switch (aigw_revocations_find(r, token->issuer, token->jti, now)) {
+    case AIGW_REVOCATION_NONE:
+        return AIGW_TOKEN_GOOD;
+    case AIGW_REVOCATION_FOUND:
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "AIGW0334: a token of %s is refused: it was logged out", issuer->name);
         return AIGW_TOKEN_REVOKED;
+    default:
+        return AIGW_TOKEN_UNAVAILABLE;
     }
-    return AIGW_TOKEN_GOOD;
 }
 
 static aigw_token_e verify(request_rec *r, const char *text, apr_size_t len, const unsigned char *digest, apr_time_t now,

@@ -17,7 +17,7 @@ typedef enum {
     AIGW_TOKEN_BAD,        /* whatever the reason: it has been logged, and the client learns nothing of it */
     AIGW_TOKEN_EXPIRED,    /* its signature is good */
     AIGW_TOKEN_REVOKED,    /* by a logout */
-    AIGW_TOKEN_UNAVAILABLE /* the issuer's keys cannot be had */
+    AIGW_TOKEN_UNAVAILABLE /* the issuer's keys cannot be had, or nobody can tell whether it was revoked */
 } aigw_token_e;
 
 /* child_init: what this child remembers of verified tokens. */

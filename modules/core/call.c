@@ -3,6 +3,7 @@
 #include "engine.h"
 #include "park.h"
 #include "request.h"
+#include "tier.h"
 #include "aigw_names.h"
 #include "aigw_sink.h"
 
@@ -12,7 +13,8 @@
 
 APLOG_USE_MODULE(aigw);
 
-static aigw_call_t *make(apr_pool_t *pool, server_rec *s, ap_conf_vector_t *per_dir, const aigw_model_t *model)
+static aigw_call_t *make(apr_pool_t *pool, server_rec *s, ap_conf_vector_t *per_dir, const aigw_identity_t *identity,
+                         const aigw_model_t *model)
 {
     aigw_call_t *call = apr_pcalloc(pool, sizeof *call);
     aigw_engine_t *eng = apr_pcalloc(pool, sizeof *eng);
@@ -30,7 +32,7 @@ static aigw_call_t *make(apr_pool_t *pool, server_rec *s, ap_conf_vector_t *per_
     call->began = aigw_clock_now();
     call->engine = eng;
     eng->call = call;
-    eng->conf = aigw_conf_dir(pool, per_dir);
+    eng->conf = aigw_conf_call(pool, per_dir, aigw_tier_conf(s, aigw_tier_name(s, identity)));
     eng->drive.call = call;
     eng->drive.client.fd = eng->drive.upstream.fd = -1;
     return call;
@@ -62,6 +64,7 @@ static aigw_request_t *copy_context(apr_pool_t *p, const aigw_request_t *from)
     ctx->id = apr_pstrdup(p, from->id);
     ctx->traceparent = apr_pstrdup(p, from->traceparent);
     ctx->trace_id = apr_pstrdup(p, from->trace_id);
+    ctx->address = apr_pstrdup(p, from->address);
     ctx->identity.user = apr_pstrdup(p, from->identity.user);
     ctx->identity.tier = apr_pstrdup(p, from->identity.tier);
     ctx->identity.method = apr_pstrdup(p, from->identity.method);
@@ -69,6 +72,7 @@ static aigw_request_t *copy_context(apr_pool_t *p, const aigw_request_t *from)
     ctx->identity.scopes = aigw_names_copy(p, from->identity.scopes);
     ctx->identity.models = aigw_names_copy(p, from->identity.models);
     ctx->location_models = aigw_names_copy(p, from->location_models);
+    ctx->tier_models = aigw_names_copy(p, from->tier_models);
     ctx->error = NULL;
     return ctx;
 }
@@ -82,7 +86,7 @@ aigw_call_t *aigw_call_make(request_rec *r, const aigw_model_t *model)
     if (model->upstream->gone == AIGW_GONE_DRAIN && !(pool = own_pool())) {
         pool = r->pool;
     }
-    call = make(pool, r->server, r->per_dir_config, model);
+    call = make(pool, r->server, r->per_dir_config, &ctx->identity, model);
     call->engine->no_drain = pool == r->pool;
     call->client = r;
     call->context = pool == r->pool ? ctx : copy_context(pool, ctx);
@@ -99,7 +103,7 @@ aigw_call_t *aigw_call_make_detached(server_rec *s, const aigw_request_t *contex
     if (!pool) {
         return NULL;
     }
-    call = make(pool, s, s->lookup_defaults, model);
+    call = make(pool, s, s->lookup_defaults, &context->identity, model);
     call->context = copy_context(pool, context);
     call->context->model = model->name;
     call->context->upstream = model->upstream->provider_name;
@@ -118,6 +122,10 @@ static void remember(aigw_call_t *call, const aigw_event_t *ev)
             call->first_event = call->engine->now;
         }
         call->bytes_out += (apr_off_t)ev->len;
+        call->pieces++;
+        if (ev->kind == AIGW_EVENT_RAW && (!call->smallest_raw || ev->len < call->smallest_raw)) {
+            call->smallest_raw = ev->len;
+        }
         break;
     case AIGW_EVENT_USAGE:
         call->usage = *ev->usage;

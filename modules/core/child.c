@@ -17,7 +17,8 @@
 
 APLOG_USE_MODULE(aigw);
 
-#define HELPERS_MAX 4
+#define HELPERS_MAX  4
+#define LET_GO_TRIES 100 /* of 5 ms */
 
 static struct {
     apr_pool_t *pool;
@@ -59,8 +60,8 @@ void aigw_child_threads(apr_pool_t *pchild, server_rec *main_server)
     if (apr_allocator_mutex_get(allocator)) {
         return;
     }
-    /* nested, which knows who has it: let_go(). And it outlives the child's pool */
-    rv = apr_thread_mutex_create(&child.memory, APR_THREAD_MUTEX_NESTED, main_server->process->pool);
+    /* of the kind that anybody can unlock: let_go(). And it outlives the child's pool */
+    rv = apr_thread_mutex_create(&child.memory, APR_THREAD_MUTEX_DEFAULT, main_server->process->pool);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, main_server, "AIGW0152: no mutex for this child's memory: it may crash");
         child.memory = NULL;
@@ -69,11 +70,20 @@ void aigw_child_threads(apr_pool_t *pchild, server_rec *main_server)
     apr_allocator_mutex_set(allocator, child.memory);
 }
 
-/* Prefork's handler of SIGTERM does not return: what it interrupted never goes on. If that had the memory's mutex, the threads that are to end now would wait for it. */
+/* Prefork's handler of SIGTERM does not return: what it interrupted never goes on. If that had the memory's mutex, the threads that are to end now would wait for it, and
+ * so would this one. Who has it cannot be asked: a mutex that knows does not while it is being taken or given back, which is where a busy child is often interrupted.
+ * Another thread has it for microseconds. */
 static void let_go(void)
 {
-    while (child.memory && apr_thread_mutex_unlock(child.memory) == APR_SUCCESS) {
+    int i;
+
+    if (!child.memory) {
+        return;
     }
+    for (i = 0; i < LET_GO_TRIES && apr_thread_mutex_trylock(child.memory) != APR_SUCCESS; i++) {
+        apr_sleep(apr_time_from_msec(5));
+    }
+    apr_thread_mutex_unlock(child.memory); /* ours now, or of what was interrupted */
 }
 
 /* ------------------------------------------------------------------ start */

@@ -38,6 +38,7 @@ typedef struct aigw_server_conf_t {
     apr_interval_time_t connect_timeout; /* AIGWConnectTimeout, microseconds */
     int reactors;                        /* AIGWReactors; 0: auto. Of the main server only */
     int defer_queue;                     /* AIGWDeferQueue. Of the main server only */
+    struct aigw_redis_t *redis;          /* AIGWRedis and its kin, of redis_conf.c. Of the main server only; NULL: none of them */
 } aigw_server_conf_t;
 
 extern const command_rec aigw_conf_commands[];
@@ -51,6 +52,9 @@ aigw_server_conf_t *aigw_conf_server(const server_rec *s);
 
 /* What holds for a location, defaults filled in; a new one in p. */
 aigw_dir_conf_t *aigw_conf_dir(apr_pool_t *p, const ap_conf_vector_t *per_dir);
+
+/* The same for a call: what its user's tier says holds before what the location says. tier may be NULL. */
+aigw_dir_conf_t *aigw_conf_call(apr_pool_t *p, const ap_conf_vector_t *per_dir, const ap_conf_vector_t *tier);
 
 /* A time such as 500ms, 15s, 2min; without a unit it is in `unit`. 1, or 0 if it is none (httpd's own parser takes a word for zero). */
 int aigw_conf_time(const char *arg, const char *unit, apr_interval_time_t *t);

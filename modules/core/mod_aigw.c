@@ -13,6 +13,7 @@
 #include "http_source.h"
 #include "model_conf.h"
 #include "park.h"
+#include "redis.h"
 #include "request.h"
 #include "tier.h"
 #include "transport.h"
@@ -43,6 +44,8 @@ static const aigw_core_t core = {
     .model_allowed = aigw_request_model_allowed,
     .tier_name = aigw_tier_name,
     .tier_conf = aigw_tier_conf,
+    .redis = aigw_redis_get,
+    .redis_vt = &aigw_redis_functions,
 };
 
 static const aigw_core_t *aigw_core(int version)
@@ -54,7 +57,7 @@ static const aigw_core_t *aigw_core(int version)
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     if (aigw_model_conf_check(pconf, ptemp, s) != APR_SUCCESS || aigw_tier_check(s) != APR_SUCCESS ||
-        aigw_transport_check_config(pconf, ptemp, s) != APR_SUCCESS) {
+        aigw_redis_check(pconf, ptemp, s) != APR_SUCCESS || aigw_transport_check_config(pconf, ptemp, s) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return OK;
@@ -66,6 +69,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     aigw_transport_query_mpm();
     if (ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG) { /* httpd reads everything twice at its start */
         aigw_capacity_check(ptemp, s);
+        aigw_redis_post_config(s);
     }
     return OK;
 }
@@ -73,6 +77,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     aigw_child_init(pchild, s);
+    aigw_redis_child_init(pchild, s);
 }
 
 static void register_hooks(apr_pool_t *p)
@@ -86,6 +91,7 @@ static void register_hooks(apr_pool_t *p)
     aigw_client_register(p);
     aigw_dry_register(p);
     aigw_park_register(p);
+    aigw_tier_register(p);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(aigw_child_threads, NULL, NULL, APR_HOOK_REALLY_FIRST);

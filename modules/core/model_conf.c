@@ -302,6 +302,31 @@ const char *aigw_model_conf_max_tokens(cmd_parms *cmd, void *dir, const char *ar
     return set_count(cmd, arg, open_model ? &open_model->max_tokens : NULL);
 }
 
+const char *aigw_model_conf_estimate(cmd_parms *cmd, void *dir, const char *arg)
+{
+    const char *err = inside(cmd), *eq = ap_strchr_c(arg, '=');
+    char *end = NULL;
+    double n;
+
+    if (err) {
+        return err;
+    }
+    n = eq ? strtod(eq + 1, &end) : 0;
+    if (eq && end != eq + 1 && !*end) {
+        if (!strncmp(arg, "bytes=", 6) && n >= 0.5 && n <= 100) {
+            open_model->estimate_bytes = n;
+            return NULL;
+        }
+        if (!strncmp(arg, "image=", 6) && n >= 1 && n <= 1000000) {
+            open_model->estimate_image = (apr_int64_t)n;
+            return NULL;
+        }
+    }
+    return apr_psprintf(
+        cmd->pool, "AIGWTokenEstimate: '%s' is neither bytes=N (of text that make a token, 0.5 to 100) nor image=N (tokens of an image)",
+        arg);
+}
+
 const char *aigw_model_conf_owner(cmd_parms *cmd, void *dir, const char *arg)
 {
     const char *err = inside(cmd);

@@ -12,6 +12,7 @@ const char *aigw_model_conf_alias(cmd_parms *cmd, void *dir, const char *arg);
 const char *aigw_model_conf_price(cmd_parms *cmd, void *dir, const char *arg);
 const char *aigw_model_conf_window(cmd_parms *cmd, void *dir, const char *arg);
 const char *aigw_model_conf_max_tokens(cmd_parms *cmd, void *dir, const char *arg);
+const char *aigw_model_conf_estimate(cmd_parms *cmd, void *dir, const char *arg);
 const char *aigw_model_conf_owner(cmd_parms *cmd, void *dir, const char *arg);
 
 /* A virtual host's models, then those of the main server that it does not redefine. */

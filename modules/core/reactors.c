@@ -18,7 +18,7 @@ static struct {
     apr_thread_mutex_t *mutex; /* made in start(), guards starting and stopping */
     aigw_reactor_t *all;
     int n;
-    volatile apr_uint32_t next, running, stop;
+    volatile apr_uint32_t next, running, stop, gone; /* gone: the loops have ended or are about to: nobody needs to be woken */
 } reactors;
 
 int aigw_reactors_stopping(void)
@@ -124,7 +124,7 @@ void aigw_reactor_end_soon(void)
     int i, saved = errno;
 
     apr_atomic_set32(&reactors.stop, 1);
-    for (i = 0; i < reactors.n; i++) {
+    for (i = 0; i < reactors.n && !apr_atomic_read32(&reactors.gone); i++) { /* SIGTERM may come again when their pool is gone */
         if (write(reactors.all[i].wakefd, &one, sizeof one) < 0) {
             continue; /* as many wake-ups are pending as it can count */
         }
@@ -141,6 +141,7 @@ void aigw_reactor_stop(void)
         return;
     }
     aigw_reactor_end_soon();
+    apr_atomic_set32(&reactors.gone, 1);
     for (i = 0; i < reactors.n; i++) {
         apr_thread_join(&rv, reactors.all[i].thread);
         close(reactors.all[i].epfd);

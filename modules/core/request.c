@@ -90,6 +90,7 @@ aigw_request_t *aigw_request_get(request_rec *r)
         }
         ap_set_module_config(first->request_config, &aigw_module, ctx);
     }
+    ctx->address = first->useragent_ip; /* mod_remoteip may have changed it since */
     if (!apr_table_get(r->err_headers_out, "X-Request-ID")) {
         apr_table_setn(r->err_headers_out, "X-Request-ID", ctx->id);
     }
@@ -98,7 +99,8 @@ aigw_request_t *aigw_request_get(request_rec *r)
 
 int aigw_request_model_allowed(const aigw_request_t *context, const aigw_model_t *model)
 {
-    return aigw_names_allow(context->identity.models, model->name) && aigw_names_allow(context->location_models, model->name);
+    return aigw_names_allow(context->identity.models, model->name) && aigw_names_allow(context->location_models, model->name) &&
+           aigw_names_allow(context->tier_models, model->name);
 }
 
 /* ------------------------------------------------------------------ response headers */

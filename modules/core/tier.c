@@ -1,6 +1,8 @@
 #include "tier.h"
+#include "aigw.h"
 #include "conf.h"
 
+#include <ap_provider.h>
 #include <http_core.h>
 #include <http_log.h>
 #include <apr_strings.h>
@@ -26,6 +28,58 @@ static const tier_t *find_in(const apr_array_header_t *tiers, const char *name)
     return NULL;
 }
 
+/* ------------------------------------------------------------------ what may stand inside */
+
+void aigw_tier_register(apr_pool_t *p)
+{
+    /* what a call may take; not what is the server's (AIGWPark), or must be known before anybody is (AIGWErrors) */
+    static const char *const own[] = {"AIGWFirstByteTimeout", "AIGWIdleTimeout",    "AIGWTotalTimeout", "AIGWKeepAliveInterval",
+                                      "AIGWStreamMaxTime",    "AIGWStreamMaxBytes", "AIGWMaxEventSize", "AIGWMaxAnswerSize"};
+    apr_size_t i;
+
+    for (i = 0; i < sizeof own / sizeof *own; i++) {
+        ap_register_provider(p, AIGW_TIER_DIRECTIVE, own[i], "0", &aigw_module);
+    }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const ap_list_provider_names_t *)a)->provider_name, ((const ap_list_provider_names_t *)b)->provider_name);
+}
+
+/* A directive that nobody looks for in a tier would seem to hold. One that no module knows is ap_walk_config()'s to refuse. */
+static const char *check_inside(cmd_parms *cmd, const char *name)
+{
+    apr_array_header_t *known = ap_list_provider_names(cmd->temp_pool, AIGW_TIER_DIRECTIVE, "0");
+    const ap_list_provider_names_t *one = (const ap_list_provider_names_t *)known->elts;
+    const ap_directive_t *inside;
+    const char *list = "";
+    int i;
+
+    for (inside = cmd->directive->first_child; inside; inside = inside->next) {
+        module *any = ap_top_module;
+
+        for (i = 0; i < known->nelts && ap_cstr_casecmp(one[i].provider_name, inside->directive); i++) {
+        }
+        if (i == known->nelts && ap_find_command_in_modules(inside->directive, &any)) {
+            break;
+        }
+    }
+    if (!inside) {
+        return NULL;
+    }
+    qsort(known->elts, (size_t)known->nelts, sizeof *one, by_name);
+    for (i = 0; i < known->nelts; i++) {
+        list = apr_pstrcat(cmd->temp_pool, list, i ? ", " : "", one[i].provider_name, NULL);
+    }
+    cmd->err_directive = inside;
+    return apr_psprintf(cmd->pool,
+                        "%s%s cannot occur within <AIGWTier %s>, where it would have no effect: write it outside. Inside may stand %s",
+                        inside->directive, *inside->directive == '<' ? ">" : "", name, list);
+}
+
+/* ------------------------------------------------------------------ the section */
+
 /* What stands inside is read as in <Location>. */
 static const char *read_inside(cmd_parms *cmd, tier_t *tier)
 {
@@ -46,16 +100,10 @@ const char *aigw_tier_section(cmd_parms *cmd, void *dir, const char *args)
 {
     aigw_server_conf_t *conf = aigw_conf_server(cmd->server);
     const char *end = ap_strrchr_c(args, '>'), *err = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT | NOT_IN_LIMIT), *name;
-    const ap_directive_t *parent = cmd->directive->parent;
     tier_t *tier;
 
     if (err) {
         return err;
-    }
-    for (; parent; parent = parent->parent) {
-        if (!ap_cstr_casecmp(parent->directive, "<AIGWTier")) {
-            return "<AIGWTier> does not stand inside another <AIGWTier>";
-        }
     }
     if (!end) {
         return "<AIGWTier name> lacks its closing '>'";
@@ -70,7 +118,7 @@ const char *aigw_tier_section(cmd_parms *cmd, void *dir, const char *args)
     }
     tier = apr_pcalloc(cmd->pool, sizeof *tier);
     tier->name = name;
-    if ((err = read_inside(cmd, tier)) != NULL) {
+    if ((err = check_inside(cmd, name)) != NULL || (err = read_inside(cmd, tier)) != NULL) {
         return err;
     }
     if (!conf->tiers) {
@@ -79,6 +127,8 @@ const char *aigw_tier_section(cmd_parms *cmd, void *dir, const char *args)
     APR_ARRAY_PUSH(conf->tiers, tier_t *) = tier;
     return NULL;
 }
+
+/* ------------------------------------------------------------------ which there are */
 
 apr_array_header_t *aigw_tier_merge(apr_pool_t *p, const apr_array_header_t *base, const apr_array_header_t *add)
 {

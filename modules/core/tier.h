@@ -1,10 +1,14 @@
-/* <AIGWTier>: what users of a tier have. It is a section like <Location>: any module's directives may stand inside, and each asks for its own. */
+/* <AIGWTier>: what users of a tier have. It is a section like <Location>: directives of any module may stand inside that says it looks for them
+ * (AIGW_TIER_DIRECTIVE in aigw.h), and each asks for its own. */
 #ifndef AIGW_CORE_TIER_H
 #define AIGW_CORE_TIER_H
 
 #include <httpd.h>
 #include <http_config.h>
 #include "aigw_request.h"
+
+/* Names those of the core's own directives that hold for a tier (AIGW_TIER_DIRECTIVE). */
+void aigw_tier_register(apr_pool_t *p);
 
 const char *aigw_tier_section(cmd_parms *cmd, void *dir, const char *args);
 

@@ -32,11 +32,16 @@ static void set(aigw_bucket_t *bucket, apr_time_t now, wide_t missing)
     bucket->last = now;
 }
 
-apr_int64_t aigw_bucket_level(const aigw_bucket_t *bucket, const aigw_bucket_rate_t *rate, apr_time_t now)
+static apr_int64_t level_of(const aigw_bucket_rate_t *rate, wide_t there)
 {
-    wide_t level = (time_of(rate, rate->burst) - missing(bucket, now)) * rate->amount / per_window(rate);
+    wide_t level = there * rate->amount / per_window(rate);
 
     return level <= 0 ? 0 : level > rate->burst ? rate->burst : (apr_int64_t)level;
+}
+
+apr_int64_t aigw_bucket_level(const aigw_bucket_t *bucket, const aigw_bucket_rate_t *rate, apr_time_t now)
+{
+    return level_of(rate, time_of(rate, rate->burst) - missing(bucket, now));
 }
 
 void aigw_bucket_take(aigw_bucket_t *bucket, const aigw_bucket_rate_t *rate, apr_time_t now, apr_int64_t cost)
@@ -58,4 +63,25 @@ apr_interval_time_t aigw_bucket_wait(const aigw_bucket_t *bucket, const aigw_buc
     }
     short_of = (short_of + NSEC - 1) / NSEC;
     return short_of > APR_INT64_MAX ? APR_INT64_MAX : (apr_interval_time_t)short_of;
+}
+
+/* ------------------------------------------------------------------ for who keeps it elsewhere */
+
+void aigw_bucket_time(const aigw_bucket_rate_t *rate, apr_int64_t n, apr_int64_t *us, apr_int64_t *ns)
+{
+    const wide_t most = (wide_t)AIGW_BUCKET_MISSING_MAX * NSEC, time = time_of(rate, n);
+
+    *us = (apr_int64_t)((time < most ? time : most) / NSEC);
+    *ns = (apr_int64_t)((time < most ? time : most) % NSEC);
+}
+
+apr_int64_t aigw_bucket_level_at(const aigw_bucket_rate_t *rate, apr_int64_t us, apr_int64_t ns)
+{
+    apr_int64_t full_us, full_ns;
+
+    if (us == 0 && ns == 0) {
+        return rate->burst;
+    }
+    aigw_bucket_time(rate, rate->burst, &full_us, &full_ns);
+    return level_of(rate, ((wide_t)full_us - us) * NSEC + full_ns - ns);
 }

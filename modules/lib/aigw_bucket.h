@@ -37,4 +37,14 @@ void aigw_bucket_give(aigw_bucket_t *bucket, const aigw_bucket_rate_t *rate, apr
 /* Microseconds until cost is in it, rounded up; 0: now. For a cost above the burst: until it is full. */
 apr_interval_time_t aigw_bucket_wait(const aigw_bucket_t *bucket, const aigw_bucket_rate_t *rate, apr_time_t now, apr_int64_t cost);
 
+/* ---- for who keeps what is missing elsewhere (a store in Redis), in numbers that doubles hold exactly ---- */
+
+#define AIGW_BUCKET_MISSING_MAX (APR_INT64_C(1) << 52) /* microseconds, 142 years: what takes longer to flow in counts as this */
+
+/* How long n (0 and more) takes to flow in, rounded up to nanoseconds: *us and *ns (0..999). */
+void aigw_bucket_time(const aigw_bucket_rate_t *rate, apr_int64_t n, apr_int64_t *us, apr_int64_t *ns);
+
+/* What is in a bucket that needs so long until it is full, 0..burst. */
+apr_int64_t aigw_bucket_level_at(const aigw_bucket_rate_t *rate, apr_int64_t us, apr_int64_t ns);
+
 #endif

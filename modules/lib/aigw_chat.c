@@ -271,6 +271,7 @@ static int read_limit(reader_t *r, const char *name)
         return fault(r, "must be an integer of at least 1", "%s", name);
     }
     r->chat->max_tokens = v;
+    r->chat->longest = v > r->chat->longest ? v : r->chat->longest;
     return 1;
 }
 
@@ -405,7 +406,7 @@ apr_status_t aigw_chat_read(aigw_chat_t *chat, const aigw_json_scan_t *scan, apr
     memset(f, 0, sizeof(*f));
     chat->scan = scan;
     chat->last_user = -1;
-    chat->max_tokens = -1;
+    chat->max_tokens = chat->longest = -1;
     chat->temperature = NAN;
     chat->n = 1;
     r.chat = chat;

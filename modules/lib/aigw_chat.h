@@ -19,6 +19,7 @@ typedef struct aigw_chat_t {
     int include_usage;                        /* stream_options.include_usage: 0 or 1 */
     const aigw_json_member_t *stream_options; /* NULL if absent or null */
     apr_int64_t max_tokens;                   /* max_completion_tokens, else max_tokens; -1 if neither */
+    apr_int64_t longest;                      /* the larger of the two: model servers differ in which of them holds; -1 if neither */
     double temperature;                       /* NaN if absent */
     int n;                                    /* choices, 1..128, 1 if absent */
 } aigw_chat_t;

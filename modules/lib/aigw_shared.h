@@ -8,6 +8,7 @@
 
 #include <apr_errno.h>
 #include <apr_pools.h>
+#include <pthread.h>
 
 typedef struct aigw_shared_t aigw_shared_t; /* a process's own; children inherit it */
 
@@ -23,5 +24,8 @@ void *aigw_shared_data(const aigw_shared_t *shared);
 /* APR_SUCCESS; APR_INCOMPLETE: locked too, but somebody died who had it locked: what he was changing may be half done. Else it is not locked. Any thread. */
 apr_status_t aigw_shared_lock(aigw_shared_t *shared);
 void aigw_shared_unlock(aigw_shared_t *shared);
+
+/* Makes such a mutex where the caller wants it, in memory that processes share. 0, or an errno. */
+int aigw_shared_mutex(pthread_mutex_t *mutex);
 
 #endif

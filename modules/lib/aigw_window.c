@@ -97,3 +97,8 @@ apr_interval_time_t aigw_window_wait(const aigw_window_t *window, const aigw_win
     /* that slice is out of the window when it would be the seventeenth */
     return (turned.newest + SLICES - age) * slice - now;
 }
+
+apr_interval_time_t aigw_window_slice(const aigw_window_rate_t *rate)
+{
+    return slice_of(rate);
+}

@@ -37,4 +37,7 @@ void aigw_window_give(aigw_window_t *window, const aigw_window_rate_t *rate, apr
 /* Microseconds until cost is left; 0: now. For a cost above the amount: until all is. */
 apr_interval_time_t aigw_window_wait(const aigw_window_t *window, const aigw_window_rate_t *rate, apr_time_t now, apr_int64_t cost);
 
+/* The length of a slice, microseconds: for who counts elsewhere (a store in Redis). */
+apr_interval_time_t aigw_window_slice(const aigw_window_rate_t *rate);
+
 #endif

@@ -37,16 +37,38 @@ typedef struct aigw_limit_t {
     const aigw_limit_section_t *section; /* where it stands */
 } aigw_limit_t;
 
+/* How the limits of a section count: what it says itself, and filled in from around it where it does not. */
+typedef struct aigw_limit_said_t {
+    unsigned by;         /* AIGWLimitBy; 0: not said */
+    const char *header;  /* of BY_HEADER */
+    int dry_run;         /* AIGWLimitMode; -1: not said */
+    int cached;          /* AIGWLimitCached, percent; -1: not said */
+    apr_int64_t reserve; /* AIGWLimitReserve, tokens; 0: not said */
+} aigw_limit_said_t;
+
+/* A limit as it holds in a (merged) section. What an inner section says of its own limits is not for those around it. */
+typedef struct aigw_limit_member_t {
+    const aigw_limit_t *limit;
+    aigw_limit_said_t said; /* of what is around the limit's own section, whose own words come first (aigw_limit_said) */
+} aigw_limit_member_t;
+
 /* What stands in a section; the module's per-directory configuration. */
 struct aigw_limit_section_t {
     const char *name;           /* the section's path, or the tier's name; "" for the server */
     unsigned tier : 1;          /* it is a tier's */
-    apr_array_header_t *limits; /* const aigw_limit_t *: its own, and after merging those around it before them. NULL: none */
+    apr_array_header_t *limits; /* aigw_limit_member_t: its own, and after merging those around it before them. NULL: none */
     apr_array_header_t *exempt; /* ap_expr_info_t *, the same */
-    unsigned by;                /* AIGWLimitBy; 0: not said */
-    const char *header;         /* of BY_HEADER */
-    int dry_run;                /* AIGWLimitMode; -1: not said */
+    aigw_limit_said_t said;     /* after merging: the innermost word */
 };
+
+/* How this limit counts. around: what holds where the limit's sections say nothing; NULL: nothing. */
+aigw_limit_said_t aigw_limit_said(const aigw_limit_member_t *member, const aigw_limit_said_t *around);
+
+/* 1 for the three of tokens. */
+int aigw_limit_is_tokens(aigw_limit_what_e what);
+
+/* How it is called in messages and logs, in p: "requests 60/minute", "concurrent 5". */
+const char *aigw_limit_title(apr_pool_t *p, const aigw_limit_t *limit);
 
 /* The name of what is limited, as clients and directives write it: "requests". */
 const char *aigw_limit_what_name(aigw_limit_what_e what);

@@ -1,73 +1,79 @@
 #include "limit_memory.h"
 #include "limit_conf.h"
 #include "aigw_clock.h"
-#include "aigw_shared.h"
 #include "aigw_signals.h"
 
+#include <ap_mpm.h>
 #include <http_core.h>
 #include <http_log.h>
-#include <apr_strings.h>
 #include <openssl/rand.h>
 
 APLOG_USE_MODULE(aigw_ratelimit);
 
-#define RETAINED "aigw-limits-1" /* the number goes up where what is in the memory changes its form */
-#define STRIPES  16
-#define SECRET   32
+#define RETAINED       "aigw-limits-2" /* the number goes up where what is in the memory changes its form */
+#define GENERATIONS    2               /* children of so many, with all that may be started, have a place at a time */
+#define MORE_CHILDREN  64
+#define SAID_AT_MOST   apr_time_from_sec(60) /* each child says once in so long that there is no room */
+#define DAEMONS_AT_ALL 1024                  /* where the MPM does not say */
 
 /* Of the main process, for as long as it lives; children inherit it. */
 typedef struct memory_t {
-    aigw_shared_t *stripes[STRIPES];
-    apr_uint32_t entries; /* of a stripe */
-    unsigned char secret[SECRET];
+    aigw_limit_shm_t *shm;
+    apr_uint32_t entries;
+    unsigned char secret[AIGW_LIMIT_SECRET];
+    unsigned secret_made : 1;
 } memory_t;
 
 static memory_t *memory;   /* set before there are children */
 static server_rec *server; /* the main one, for the log */
 
-static aigw_limit_table_t *table_of(unsigned stripe)
+static void tell(aigw_limit_shm_news_e news, apr_status_t rv)
 {
-    return aigw_shared_data(memory->stripes[stripe]);
+    if (news == AIGW_LIMIT_SHM_MENDED) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, server, "AIGW0411: a process died while it counted: the table of limits is mended");
+    }
+    else {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, server, "AIGW0412: the table of limits cannot be locked");
+    }
 }
 
 /* ------------------------------------------------------------------ the main process */
 
-static void drop(aigw_shared_t *stripes[STRIPES])
+static apr_uint32_t processes(void)
 {
-    int i;
+    int daemons = 0;
 
-    for (i = 0; i < STRIPES; i++) {
-        if (stripes[i]) {
-            aigw_shared_drop(stripes[i]);
-        }
+    if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &daemons) != APR_SUCCESS || daemons < 1) {
+        daemons = DAEMONS_AT_ALL;
     }
+    return (apr_uint32_t)daemons * GENERATIONS + MORE_CHILDREN;
 }
 
-/* What was counted is lost where the size changes: it is counted anew. */
+/* What was counted is lost where the size changes: it is counted anew. Children that still run count in what they have. */
 static apr_status_t make(apr_uint32_t entries, apr_pool_t *process)
 {
-    aigw_shared_t *made[STRIPES] = {NULL};
-    int i;
+    aigw_limit_shm_t *made;
+    apr_status_t rv;
 
-    for (i = 0; i < STRIPES; i++) {
-        apr_status_t rv = aigw_shared_make(&made[i], aigw_limit_table_size(entries), process);
-
-        if (rv != APR_SUCCESS) {
-            drop(made);
-            return rv;
-        }
-        aigw_limit_table_init(aigw_shared_data(made[i]), entries);
+    if (!memory->secret_made && RAND_bytes(memory->secret, AIGW_LIMIT_SECRET) != 1) {
+        return APR_EGENERAL;
     }
-    drop(memory->stripes);
-    memcpy(memory->stripes, made, sizeof made);
-    memory->entries = entries;
-    return APR_SUCCESS;
+    memory->secret_made = 1;
+    rv = aigw_limit_shm_make(&made, entries, processes(), memory->secret, process);
+    if (rv == APR_SUCCESS) {
+        if (memory->shm) {
+            aigw_limit_shm_drop(memory->shm);
+        }
+        memory->shm = made;
+        memory->entries = entries;
+    }
+    return rv;
 }
 
 int aigw_limit_memory_post_config(server_rec *main_server)
 {
-    const apr_uint32_t entries = ((apr_uint32_t)aigw_limit_conf_entries(main_server) + STRIPES - 1) / STRIPES;
-    apr_status_t rv = APR_SUCCESS;
+    const apr_uint32_t entries = (apr_uint32_t)aigw_limit_conf_entries(main_server);
+    apr_status_t rv;
 
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return 0; /* it comes again */
@@ -76,181 +82,176 @@ int aigw_limit_memory_post_config(server_rec *main_server)
     memory = ap_retained_data_get(RETAINED);
     if (!memory) {
         memory = ap_retained_data_create(RETAINED, sizeof *memory);
-        rv = RAND_bytes(memory->secret, SECRET) == 1 ? APR_SUCCESS : APR_EGENERAL;
     }
-    if (rv == APR_SUCCESS && memory->entries != entries) {
-        rv = make(entries, main_server->process->pool);
+    if (memory->entries != entries && (rv = make(entries, main_server->process->pool)) != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, main_server, "AIGW0410: no shared memory for %u counters (AIGWLimitEntries)", entries);
+        if (!memory->shm) { /* at a restart what there is goes on: httpd would go down */
+            return -1;
+        }
     }
-    if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, main_server, "AIGW0410: no shared memory for %u counters (AIGWLimitEntries)",
-                     entries * STRIPES);
-        return -1;
-    }
+    aigw_limit_shm_tell(memory->shm, tell); /* the module may be somewhere else since the restart */
     return 0;
 }
 
-/* The table goes by the first bytes. */
-static unsigned stripe_of(const unsigned char *key)
+/* ------------------------------------------------------------------ a child */
+
+static apr_status_t leave(void *dummy)
 {
-    return key[AIGW_LIMIT_KEY - 1] % STRIPES;
+    aigw_limit_shm_leave(memory->shm);
+    return APR_SUCCESS;
 }
 
-/* ------------------------------------------------------------------ locks */
-
-static int lock(unsigned stripe)
+void aigw_limit_memory_child_init(apr_pool_t *pchild)
 {
-    apr_status_t rv = aigw_shared_lock(memory->stripes[stripe]);
+    apr_status_t rv = aigw_limit_shm_join(memory->shm, aigw_clock_now());
 
-    if (rv == APR_INCOMPLETE) {
-        aigw_limit_table_repair(table_of(stripe));
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, server, "AIGW0411: a process died while it counted: the table of limits is mended");
-        return 1;
+    if (rv == APR_SUCCESS) {
+        apr_pool_cleanup_register(pchild, NULL, leave, apr_pool_cleanup_null);
     }
-    if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, server, "AIGW0412: the table of limits cannot be locked");
+    else {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, server, "AIGW0413: this child can hold no slots and reserve no tokens");
     }
-    return rv == APR_SUCCESS;
-}
-
-static void unlock_all(unsigned stripes)
-{
-    unsigned i;
-
-    for (i = 0; i < STRIPES; i++) {
-        if (stripes & (1u << i)) {
-            aigw_shared_unlock(memory->stripes[i]);
-        }
-    }
-}
-
-/* Always in the same order, so that two never wait for each other. */
-static int lock_all(unsigned stripes)
-{
-    unsigned i;
-
-    for (i = 0; i < STRIPES; i++) {
-        if ((stripes & (1u << i)) && !lock(i)) {
-            unlock_all(stripes & ((1u << i) - 1));
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static unsigned stripes_of(const aigw_limit_charge_t *charges, int count)
-{
-    unsigned stripes = 0;
-    int i;
-
-    for (i = 0; i < count; i++) {
-        stripes |= 1u << stripe_of(charges[i].key);
-    }
-    return stripes;
 }
 
 /* ------------------------------------------------------------------ deciding */
 
+static void to_count(aigw_limit_count_t *count, const aigw_limit_charge_t *charge)
+{
+    memset(count, 0, sizeof *count);
+    count->rate = &charge->limit->rate;
+    memcpy(count->key, charge->key, AIGW_LIMIT_KEY);
+    count->cost = charge->cost;
+    count->slots = charge->limit->what == AIGW_LIMIT_CONCURRENT;
+    count->soft = charge->soft;
+    count->charged = charge->charged;
+    count->charged_at = charge->charged_at;
+    count->hold = charge->hold;
+}
+
+static void from_count(aigw_limit_charge_t *charge, const aigw_limit_count_t *count)
+{
+    memcpy(charge->key, count->key, AIGW_LIMIT_KEY);
+    charge->over = count->over;
+    charge->charged = count->charged;
+    charge->left = count->left;
+    charge->wait = count->wait;
+    charge->reset = count->reset;
+    charge->charged_at = count->charged_at;
+    charge->hold = count->hold;
+}
+
 /* Where all entries are in use, whoever is new shares one with others who are: what they may do is bounded all the same, and nobody is forgotten. */
-static void others(const aigw_limit_charge_t *charge, unsigned char key[AIGW_LIMIT_KEY])
+static void make_others(const aigw_limit_charge_t *charge, aigw_limit_count_t *count)
 {
-    aigw_limit_key(charge->limit, "", key);
-    key[AIGW_LIMIT_KEY - 1] = charge->key[AIGW_LIMIT_KEY - 1]; /* of the stripe that is locked */
+    aigw_limit_key(charge->limit, 0, "", count->key);
+    count->spare = 1;
 }
 
-static aigw_limit_entry_t *entry_of(aigw_limit_charge_t *charge, apr_time_t now)
+/* Each child at most once in so long. said_at: of this kind of news. */
+static int is_time_to_say(apr_time_t *said_at)
 {
-    aigw_limit_table_t *table = table_of(stripe_of(charge->key));
-    aigw_limit_entry_t *entry = aigw_limit_table_get(table, charge->key, now);
+    apr_time_t now = aigw_clock_now(), last = __atomic_load_n(said_at, __ATOMIC_RELAXED);
 
-    if (!entry) {
-        others(charge, charge->key);
-        entry = aigw_limit_table_get(table, charge->key, now);
+    return (!last || now - last >= SAID_AT_MOST) && __atomic_compare_exchange_n(said_at, &last, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+static void say_shared(void)
+{
+    static apr_time_t said_at;
+
+    if (is_time_to_say(&said_at)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server,
+                     "AIGW0416: all counters are in use: who is new shares one with all others who are (AIGWLimitEntries)");
     }
-    return entry;
 }
 
-/* 1 if there is enough. */
-static int ask(aigw_limit_charge_t *charge, const aigw_limit_entry_t *entry, apr_time_t now)
+static void say_too_many(int count)
 {
-    const aigw_rate_t *rate = &charge->limit->rate;
+    static apr_time_t said_at;
 
-    charge->charged = 0;
-    charge->charged_at = 0;
-    charge->left = aigw_rate_level(&entry->state, rate, now);
-    charge->wait = aigw_rate_wait(&entry->state, rate, now, charge->cost);
-    charge->reset = aigw_rate_wait(&entry->state, rate, now, rate->burst);
-    return charge->left >= charge->cost;
+    if (is_time_to_say(&said_at)) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "AIGW0417: %d limits hold for one request, more than %d: it is refused (AIGWLimit)",
+                     count, AIGW_LIMIT_COUNTS_MAX);
+    }
 }
 
-static void take(aigw_limit_charge_t *charge, aigw_limit_entry_t *entry, apr_time_t now)
+static aigw_limit_shm_answer_e ask(const aigw_limit_charge_t *charges, aigw_limit_count_t *counts, int n, int hold, int *which)
 {
-    const aigw_rate_t *rate = &charge->limit->rate;
+    aigw_limit_shm_answer_e answer;
+    sigset_t before;
+    int shared = 0;
 
-    charge->charged = 1;
-    charge->charged_at = now;
-    charge->left -= charge->cost;
-    aigw_rate_take(&entry->state, rate, now, charge->cost);
-    charge->reset = aigw_rate_wait(&entry->state, rate, now, rate->burst);
-    entry->idle_from = now + charge->reset;
+    aigw_signals_hold(&before);
+    answer = aigw_limit_shm_decide(memory->shm, counts, n, hold, aigw_clock_now(), which);
+    while (answer == AIGW_LIMIT_SHM_FULL && !counts[*which].spare) {
+        make_others(&charges[*which], &counts[*which]);
+        shared = 1;
+        answer = aigw_limit_shm_decide(memory->shm, counts, n, hold, aigw_clock_now(), which);
+    }
+    aigw_signals_release(&before);
+    if (shared) {
+        say_shared();
+    }
+    return answer;
+}
+
+static void say_no_room(aigw_limit_shm_answer_e answer)
+{
+    static apr_time_t said_at;
+
+    if (!is_time_to_say(&said_at)) {
+        return;
+    }
+    if (answer == AIGW_LIMIT_SHM_HOLDS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server, "AIGW0415: there are too many open calls to note what they hold (AIGWLimitEntries)");
+    }
+    else {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
+                     "AIGW0414: all counters are in use, those that are shared then, too (AIGWLimitEntries)");
+    }
 }
 
 static aigw_limit_answer_e decide(aigw_limit_charge_t *charges, int count, int hold, int *refused)
 {
-    const unsigned stripes = stripes_of(charges, count);
-    const apr_time_t now = aigw_clock_now();
-    aigw_limit_entry_t *entry;
-    sigset_t before;
+    aigw_limit_count_t counts[AIGW_LIMIT_COUNTS_MAX];
+    aigw_limit_shm_answer_e answer;
     int i;
 
     *refused = -1;
-    aigw_signals_hold(&before);
-    if (!lock_all(stripes)) {
-        aigw_signals_release(&before);
+    if (count > AIGW_LIMIT_COUNTS_MAX) {
+        say_too_many(count);
         return AIGW_LIMIT_UNAVAILABLE;
     }
     for (i = 0; i < count; i++) {
-        entry = entry_of(&charges[i], now);
-        if ((!entry || !ask(&charges[i], entry, now)) && (*refused < 0 || charges[i].wait > charges[*refused].wait)) {
-            *refused = i;
-        }
+        to_count(&counts[i], &charges[i]);
     }
-    for (i = 0; *refused < 0 && i < count; i++) {
-        entry = aigw_limit_table_find(table_of(stripe_of(charges[i].key)), charges[i].key);
-        if (entry) {
-            take(&charges[i], entry, now);
-        }
+    answer = ask(charges, counts, count, hold, refused);
+    for (i = 0; i < count; i++) {
+        from_count(&charges[i], &counts[i]);
     }
-    unlock_all(stripes);
-    aigw_signals_release(&before);
-    return *refused < 0 ? AIGW_LIMIT_YES : AIGW_LIMIT_NO;
+    if (answer == AIGW_LIMIT_SHM_HOLDS || answer == AIGW_LIMIT_SHM_FULL) {
+        say_no_room(answer);
+    }
+    if (answer == AIGW_LIMIT_SHM_YES) {
+        return AIGW_LIMIT_YES;
+    }
+    return answer == AIGW_LIMIT_SHM_NO ? AIGW_LIMIT_NO : AIGW_LIMIT_UNAVAILABLE;
 }
 
-static void adjust(const aigw_limit_charge_t *charge, apr_int64_t more)
+/* ------------------------------------------------------------------ and afterwards */
+
+static void settle_one(aigw_limit_charge_t *charge, apr_int64_t actual)
 {
-    const unsigned stripe = stripe_of(charge->key);
-    const apr_time_t now = aigw_clock_now();
-    const aigw_rate_t *rate = &charge->limit->rate;
-    aigw_limit_entry_t *entry;
+    aigw_limit_count_t count;
     sigset_t before;
 
-    if (!charge->charged_at || !more) {
-        return;
+    if (charge->charged) {
+        to_count(&count, charge);
+        charge->charged = 0;
+        aigw_signals_hold(&before);
+        aigw_limit_shm_settle(memory->shm, &count, actual, aigw_clock_now());
+        aigw_signals_release(&before);
     }
-    aigw_signals_hold(&before);
-    if (lock(stripe)) {
-        entry = aigw_limit_table_find(table_of(stripe), charge->key);
-        if (entry && more > 0) {
-            aigw_rate_take(&entry->state, rate, now, more);
-        }
-        else if (entry) {
-            aigw_rate_give(&entry->state, rate, now, charge->charged_at, -more);
-        }
-        if (entry) {
-            entry->idle_from = now + aigw_rate_wait(&entry->state, rate, now, rate->burst);
-        }
-        unlock_all(1u << stripe);
-    }
-    aigw_signals_release(&before);
 }
 
 static void settle(aigw_limit_charge_t *charges, const apr_int64_t *actual, int count)
@@ -258,10 +259,7 @@ static void settle(aigw_limit_charge_t *charges, const apr_int64_t *actual, int 
     int i;
 
     for (i = 0; i < count; i++) {
-        if (charges[i].charged) {
-            adjust(&charges[i], actual[i] - charges[i].cost);
-            charges[i].charged = 0;
-        }
+        settle_one(&charges[i], actual[i]);
     }
 }
 
@@ -270,27 +268,23 @@ static void refund(aigw_limit_charge_t *charges, int count)
     int i;
 
     for (i = 0; i < count; i++) {
-        if (charges[i].charged) {
-            adjust(&charges[i], -charges[i].cost);
-            charges[i].charged = 0;
-        }
+        settle_one(&charges[i], 0);
     }
 }
 
 const aigw_limit_store_vt aigw_limit_memory = {"memory", decide, settle, refund};
 
-void aigw_limit_memory_count(apr_uint32_t *entries, apr_uint32_t *used, apr_uint64_t *evicted)
+int aigw_limit_memory_sums(aigw_limit_shm_sums_t *sums)
 {
-    apr_uint32_t n, of;
-    apr_uint64_t gone;
-    unsigned i;
+    sigset_t before;
+    int ok;
 
-    *entries = *used = 0;
-    *evicted = 0;
-    for (i = 0; memory && i < STRIPES; i++) {
-        aigw_limit_table_count(table_of(i), &of, &n, &gone); /* without the lock: a number to look at */
-        *entries += of;
-        *used += n;
-        *evicted += gone;
+    if (!memory || !memory->shm) {
+        return 0;
     }
+    aigw_signals_hold(&before);
+    aigw_limit_shm_reap(memory->shm, aigw_clock_now());
+    ok = aigw_limit_shm_sums(memory->shm, sums);
+    aigw_signals_release(&before);
+    return ok;
 }

@@ -4,6 +4,12 @@
 
 #include "limit_store.h"
 
+/* What was charged for this request so far, aigw_limit_charge_t, never NULL. r: any of its redirects and sub-requests. Thread: the owner of r. */
+apr_array_header_t *aigw_limit_request_charges(request_rec *r);
+
+/* Gives all of it back, because the request is refused. Harmless twice. */
+void aigw_limit_request_refund(request_rec *r);
+
 void aigw_limit_request_register(apr_pool_t *p);
 
 #endif

@@ -18,6 +18,7 @@ typedef struct aigw_limit_charge_t {
     const aigw_limit_t *limit;
     unsigned char key[AIGW_LIMIT_KEY]; /* by aigw_limit_key(): the same in every process and on every machine */
     apr_int64_t cost;                  /* requests, tokens, slots (1). 0: asked, not charged */
+    aigw_limit_said_t said;            /* how it counts here */
     unsigned soft : 1;                 /* dry run: where there is not enough it is neither charged nor refuses; over is set */
     /* what the store says */
     unsigned over : 1;                       /* a soft one that would have refused */
@@ -55,12 +56,16 @@ void aigw_limit_store_settle(aigw_limit_charge_t *charges, const apr_int64_t *ac
 /* Gives everything back: it did not happen. For requests as for calls. Harmless twice. */
 void aigw_limit_store_refund(aigw_limit_charge_t *charges, int count);
 
-/* post_config: the memory, and whether what AIGWLimitStore says can be had. 0, or the reason was logged. */
+/* check_config, behind the core's: whether what AIGWLimitStore says can be had. 0, or the reason was logged. */
+int aigw_limit_store_check_config(server_rec *main_server);
+
+/* post_config: the memory. 0, or the reason was logged. */
 int aigw_limit_store_post_config(server_rec *main_server);
 
+/* Before the core's (limit_redis.h). */
 void aigw_limit_store_child_init(apr_pool_t *pchild, server_rec *main_server);
 
-/* The key of a limit for somebody (limit_who.h). Two rates of one line differ in their windows; what is written twice counts once. */
-void aigw_limit_key(const aigw_limit_t *limit, const char *who, unsigned char key[AIGW_LIMIT_KEY]);
+/* The key of a limit for somebody (limit_who.h). by: AIGW_LIMIT_BY_*. Two rates of one line differ in their windows; what is written twice has one key. */
+void aigw_limit_key(const aigw_limit_t *limit, unsigned by, const char *who, unsigned char key[AIGW_LIMIT_KEY]);
 
 #endif

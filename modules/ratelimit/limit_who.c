@@ -1,62 +1,75 @@
 #include "limit_who.h"
 
-#include <apr_network_io.h>
 #include <apr_strings.h>
 
 #include <arpa/inet.h>
 #include <string.h>
 
-unsigned aigw_limit_by(const aigw_limit_section_t *section, const aigw_limit_section_t *around)
+unsigned aigw_limit_by(const aigw_limit_said_t *said)
 {
-    return section->by ? section->by : around && around->by ? around->by : AIGW_LIMIT_BY_USER;
+    return said->by ? said->by : AIGW_LIMIT_BY_USER;
 }
 
-const char *aigw_limit_network(apr_pool_t *p, const apr_sockaddr_t *addr)
+const char *aigw_limit_network(apr_pool_t *p, const char *address)
 {
     char text[INET6_ADDRSTRLEN];
     struct in6_addr network;
-    const unsigned char *bytes = addr->ipaddr_ptr;
+    struct in_addr v4;
 
-    if (addr->family != APR_INET6) {
-        return inet_ntop(AF_INET, bytes, text, sizeof text) ? apr_pstrdup(p, text) : "?";
+    if (address && inet_pton(AF_INET, address, &v4) == 1) {
+        return apr_pstrdup(p, address);
     }
-    memcpy(&network, bytes, sizeof network);
+    /* of a link, "fe80::1%eth0" */
+    if (!address || inet_pton(AF_INET6, apr_pstrndup(p, address, strcspn(address, "%")), &network) != 1) {
+        return "?";
+    }
     if (IN6_IS_ADDR_V4MAPPED(&network)) {
-        return inet_ntop(AF_INET, bytes + 12, text, sizeof text) ? apr_pstrdup(p, text) : "?";
+        return inet_ntop(AF_INET, network.s6_addr + 12, text, sizeof text) ? apr_pstrdup(p, text) : "?";
     }
     memset(network.s6_addr + 8, 0, 8); /* whoever has an address has 2^64 of them */
     return inet_ntop(AF_INET6, &network, text, sizeof text) ? apr_pstrcat(p, text, "/64", NULL) : "?";
 }
 
-static const char *address(request_rec *r, apr_pool_t *p)
+static const char *address(const aigw_limit_asker_t *asker, apr_pool_t *p)
 {
-    return apr_pstrcat(p, "address:", aigw_limit_network(p, r->useragent_addr), NULL);
+    return apr_pstrcat(p, "address:", aigw_limit_network(p, asker->context->address), NULL);
 }
 
-/* Parts are joined by a character that none of them can have. */
+/* With its length before it each part ends where it does: a user from a token may have any character in his name. */
 static const char *join(apr_pool_t *p, const char *who, const char *part)
 {
-    return who ? apr_pstrcat(p, who, "\n", part, NULL) : part;
+    return apr_psprintf(p, "%s%" APR_SIZE_T_FMT ":%s", who ? who : "", strlen(part), part);
 }
 
-const char *aigw_limit_who(const aigw_limit_t *limit, const aigw_limit_section_t *around, request_rec *r, const aigw_identity_t *identity,
-                           apr_pool_t *p)
+static const char *header(const char *name, const aigw_limit_asker_t *asker, apr_pool_t *p)
 {
-    const unsigned by = aigw_limit_by(limit->section, around);
-    const char *header = limit->section->by ? limit->section->header : around ? around->header : NULL, *value, *who = NULL;
+    const char *value = asker->r ? apr_table_get(asker->r->headers_in, name) : NULL;
+    char *lower = apr_pstrdup(p, name);
+
+    ap_str_tolower(lower);
+    return apr_pstrcat(p, "header:", lower, ":", value ? value : "", NULL);
+}
+
+const char *aigw_limit_who(const aigw_limit_said_t *said, const aigw_limit_asker_t *asker, apr_pool_t *p)
+{
+    const aigw_identity_t *identity = &asker->context->identity;
+    const unsigned by = aigw_limit_by(said);
+    const char *who = NULL;
 
     if (by & AIGW_LIMIT_BY_ADDRESS) {
-        who = join(p, who, address(r, p));
+        who = join(p, who, address(asker, p));
     }
     if (by & AIGW_LIMIT_BY_USER) {
-        who = join(p, who, identity->user ? apr_pstrcat(p, "user:", identity->user, NULL) : address(r, p));
+        who = join(p, who, identity->user ? apr_pstrcat(p, "user:", identity->user, NULL) : address(asker, p));
     }
     if (by & AIGW_LIMIT_BY_KEY) {
-        who = join(p, who, identity->key_id ? apr_pstrcat(p, "key:", identity->key_id, NULL) : address(r, p));
+        who = join(p, who, identity->key_id ? apr_pstrcat(p, "key:", identity->key_id, NULL) : address(asker, p));
     }
     if (by & AIGW_LIMIT_BY_HEADER) {
-        value = header ? apr_table_get(r->headers_in, header) : NULL;
-        who = join(p, who, apr_pstrcat(p, "header:", value ? value : "", NULL));
+        who = join(p, who, header(said->header, asker, p));
+    }
+    if (by & AIGW_LIMIT_BY_MODEL) {
+        who = join(p, who, apr_pstrcat(p, "model:", asker->model ? asker->model : "", NULL));
     }
     return who;
 }

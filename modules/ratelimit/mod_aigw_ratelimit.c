@@ -1,11 +1,15 @@
 /* mod_aigw_ratelimit: how much of what. This file only wires: hooks, directives. */
 #include "limit.h"
 #include "limit_conf.h"
+#include "limit_call.h"
+#include "limit_me.h"
 #include "limit_request.h"
+#include "limit_status.h"
 #include "limit_store.h"
 #include "aigw_signals.h"
 
 #include <ap_mpm.h>
+#include <ap_provider.h>
 #include <http_log.h>
 
 const aigw_core_t *aigw_limit_core;
@@ -22,7 +26,7 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
                      get ? "; the one that is loaded is too old" : " (LoadModule aigw_module path/to/mod_aigw.so)");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    return OK;
+    return aigw_limit_store_check_config(s) ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }
 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -40,10 +44,23 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
 
 static void register_hooks(apr_pool_t *p)
 {
-    ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    static const char *const core[] = {"mod_aigw.c", NULL};
+    /* what may stand in <AIGWTier> */
+    static const char *const in_tiers[] = {"AIGWLimit",       "AIGWLimitBy",     "AIGWLimitMode",
+                                           "AIGWLimitExempt", "AIGWLimitCached", "AIGWLimitReserve"};
+    apr_size_t i;
+
+    for (i = 0; i < sizeof in_tiers / sizeof *in_tiers; i++) {
+        ap_register_provider(p, AIGW_TIER_DIRECTIVE, in_tiers[i], "0", &aigw_ratelimit_module);
+    }
+    ap_hook_check_config(check_config, core, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(child_init, NULL, NULL,
+                       APR_HOOK_REALLY_FIRST); /* what begins later ends earlier: calls settle before their child has left */
     aigw_limit_request_register(p);
+    aigw_limit_call_register(p);
+    aigw_limit_me_register();
+    aigw_limit_status_register(p);
 }
 
 AP_DECLARE_MODULE(aigw_ratelimit) = {STANDARD20_MODULE_STUFF,

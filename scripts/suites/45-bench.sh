@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # title: benchmarks, a short form
-# packages: python3=python3 openssl=openssl libssl-dev
+# packages: python3=python3 openssl=openssl libssl-dev redis-server=redis-server
 set -u
 # shellcheck source=scripts/lib.sh
 . "$TOP/scripts/lib.sh"
@@ -21,7 +21,7 @@ ok() { # STATUS TITLE
 rm -rf "$out" && mkdir -p "$out" || exit 1
 # where a token is measured a second key will do; the keys are the same in each run
 "$TREE/bench/aigw-lookup" --keys 1000 --write "$out/keys.jsonl" | sed 's/.*"key": "\([^"]*\)".*/\1/' >"$out/token"
-"$TOP/bench/run" --quick --gateway-build "$TREE" --who gateway --rows streams5000,memory-tls,json1,json64,pace64,leave,lookup,auth \
+"$TOP/bench/run" --quick --gateway-build "$TREE" --who gateway --rows streams5000,memory-tls,json1,json64,pace64,leave,lookup,limit,auth,limited \
     --token-file "$out/token" --out "$out"
 ok $? 'bench/run ends well'
 
@@ -35,7 +35,7 @@ sys.exit(0 if eval(sys.argv[2]) else f"{sys.argv[2]} does not hold: {json.dumps(
 PY
     ok $? "$2"
 }
-has 'len(rows) == 8 and all(gateway(r)["lost"] == 0 for r in rows)' 'no row has lost a stream'
+has 'len(rows) == 10 and all(gateway(r)["lost"] == 0 for r in rows)' 'no row has lost a stream'
 has 'gateway("streams5000")["completed"] == 500 and gateway("streams5000")["tokens"] == 500 * 41' 'each stream had each of its tokens, once'
 has 'all(gateway("streams5000")[k] > 0 for k in ("cpu_per_m", "added_p50", "added_p99", "ttft_p99", "threads", "memory_mb"))' 'streams: all numbers are there'
 has 'sum(n for _, n in gateway("streams5000")["histogram"]) == 500 * 41' 'the histogram has every token'
@@ -44,7 +44,11 @@ has 'all(gateway(r)["requests_per_s"] > 0 and 0 < gateway(r)["p50"] <= gateway(r
 has 'gateway("pace64")["tokens"] > 0 and gateway("pace64")["cpu_per_m"] > 0' 'full pace: all numbers are there'
 has 'gateway("leave")["unseen"] == 0 and gateway("leave")["worst"] > 0' 'every client that left was noticed upstream, in every phase'
 has 'all(gateway("lookup")[k] > 0 for k in ("hit_p50", "hit_p99", "miss_p50", "miss_p99", "read_ms"))' 'keys are looked up: all numbers are there'
+has 'all(gateway("limit")[k] > 0 for k in ("key_p50", "one_p50", "one_p99", "two_p50", "four_p50", "call_p50", "call_p99"))' 'limits are decided: all numbers are there'
+has '"limit" in rows and gateway("limit")["key_p50"] < gateway("limit")["one_p50"] < gateway("limit")["four_p50"]' 'four limits cost more than one, and that more than its key'
 has 'all(gateway("auth")[k] > 0 for k in ("p50_open", "p50_key", "p50_token")) and {"added_key", "added_token"} <= gateway("auth").keys()' 'authentication: all numbers are there'
+has 'all(gateway("limited")[k] > 0 for k in ("ratio_memory", "p50_open")) and "added_memory" in gateway("limited")' 'a location with limits: all numbers are there'
+has '0.99 < gateway("limited").get("asked_redis", 1) < 1.05' 'Redis is asked once a request'
 [ -s "$out/results.md" ]
 ok $? 'there is a table'
 

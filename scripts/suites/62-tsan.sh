@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # title: the gateway under stress, ThreadSanitizer
-# packages: libapache2-mod-perl2 libcryptx-perl libio-socket-ssl-perl openssl=openssl
+# packages: check libapache2-mod-perl2 libcryptx-perl libio-socket-ssl-perl openssl=openssl redis-server=redis-server
 set -u
 # shellcheck source=scripts/lib.sh
 . "$TOP/scripts/lib.sh"
@@ -14,5 +14,12 @@ for so in "$TREE"/modules/.libs/mod_aigw.so "$TREE"/modules/.libs/mod_aigw_strea
     n=$(nm -D --undefined-only "$so" | grep -c ' __tsan_')
     printf '%s: %d entry points of TSan\n' "$(basename "$so")" "$n"
     [ "$n" -ge 10 ] || checks 1 1
+done
+# Limits in shared memory: threads of one process and of several. None is killed: TSan takes a lock that pthread_mutex_timedlock() got from a dead process for one that is not locked.
+# The unit suites do that, also with ASan.
+make -C "$TREE/unit" limit-stress || exit 1
+for how in '--processes 1 --threads 4 --kills 0 --decisions 200000' '--processes 2 --threads 3 --kills 0 --decisions 200000'; do
+    # shellcheck disable=SC2086
+    "$TREE/unit/limit-stress" $how || checks 1 1
 done
 exec perl "$TOP/t/tools/stress.pl" --tree "$TREE" --load "$load" --tool tsan --out "$TREE/t/stress"

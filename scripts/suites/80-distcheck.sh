@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # title: make distcheck
-# packages: check libapache2-mod-perl2
+# beside: 460
+# packages: check libapache2-mod-perl2 redis-server=redis-server
 set -u
 # shellcheck source=scripts/lib.sh
 . "$TOP/scripts/lib.sh"

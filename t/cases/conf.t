@@ -158,7 +158,7 @@ push @whole, map { [$_, 'AIGW0341', qr/snippet:\d+ and \S*snippet:\d+ hold toget
     "AIGWCorsCredentials on\n<VirtualHost *:1>\nAIGWCorsOrigin *\n</VirtualHost>\n", "<VirtualHost *:1>\nAIGWCorsOrigin *\n<Directory $tmp>\n<Files x>\nAIGWCorsCredentials on\n</Files>\n</Directory>\n</VirtualHost>\n",
     "AIGWCorsOrigin *\n<If true>\nAIGWCorsCredentials on\n</If>\n";
 my @without = (
-    [qr/aigw_module|aigw_auth|aigw_test/, "ServerAdmin x\n", 'AIGW0201', qr/mod_aigw_stream needs mod_aigw .*load mod_aigw before mod_aigw_stream/],
+    [qr/aigw_module|aigw_auth|aigw_ratelimit|aigw_test/, "ServerAdmin x\n", 'AIGW0201', qr/mod_aigw_stream needs mod_aigw .*load mod_aigw before mod_aigw_stream/],
     [qr/aigw_module|aigw_stream|aigw_test/, "ServerAdmin x\n", 'AIGW0301', qr/mod_aigw_auth needs mod_aigw .*load mod_aigw before mod_aigw_auth/],
     [qr/proxy_balancer|lbmethod|hcheck/,  $good{balancer},   'AIGW0171', qr/a balancer needs mod_proxy_balancer.*a2enmod proxy_balancer/],
     [qr/ssl_module|http2/,                upstream('openai https://localhost/v1'), 'AIGW0175', qr/https needs mod_ssl: a2enmod ssl/],
@@ -227,7 +227,7 @@ my @tls = (
     ['plain http needs nothing',         upstream('openai http://127.0.0.1:9/v1'),            1],
 );
 
-my @files = ('aigw.conf', 'cors.conf', 'stream.conf', 'debian/aigw.conf');
+my @files = ('aigw.conf', 'cors.conf', 'ratelimit.conf', 'stream.conf', 'debian/aigw.conf');
 plan tests => 2 * keys(%good) + 3 * @wrong + 2 * @whole + 2 * @without + 2 * @secrets + 3 * @no_secrets + 2 * @literal + 2 * @in_url + 2 * 2 + 2 * @tls + 4 * @files + 3 + 8 + 2 + 2 + 11 + 1,
     need_module('mod_aigw', 'mod_aigw_stream', 'mod_ssl', 'mod_proxy_balancer');
 

@@ -53,6 +53,11 @@ AIGWDefaultTier free
     AIGWLimit requests 4/minute
     AIGWLimitBy address
 </Location>
+# once more: it counts once, and the tighter one holds
+<Location /by-address>
+    AIGWLimit requests 9/minute
+    AIGWLimitBy address
+</Location>
 <Location /none>
     SetHandler aigw-models
 </Location>
@@ -71,7 +76,7 @@ sub ask { my ($path, $who, @fields) = @_; return get($path, port => $port, heade
 sub what { my ($r) = @_; my $e = $r->{status} >= 400 ? $r->json->{error} : undef; return $e ? join ' ', $r->{status}, $e->{type}, $e->{code} // 'null' : $r->{status} }
 my $refused = '429 rate_limit_error rate_limit_exceeded';
 
-plan tests => 17 + 13 + 4 + 9 + 5 + 5 + 9 + 8 + 6, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_ratelimit');
+plan tests => 3 + 17 + 13 + 4 + 9 + 5 + 5 + 9 + 8 + 6, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_ratelimit');
 
 # ------------------------------------------------------------------ a tier's limit, and what the client is told
 
@@ -181,6 +186,15 @@ AIGWErrors on
     AIGWLimit requests 1/hour
     AIGWLimitExempt "%{HTTP:X-Monitor} == 'yes'"
 </Location>
+<IfModule !remoteip_module>
+    LoadModule remoteip_module "$libexec/mod_remoteip.so"
+</IfModule>
+RemoteIPHeader X-Client
+<Location /network>
+    SetHandler aigw-models
+    AIGWLimit requests 3/hour
+    AIGWLimitBy address
+</Location>
 $hammered
 KeepAlive on
 KeepAliveTimeout 60
@@ -226,8 +240,14 @@ like $r->header('Access-Control-Expose-Headers'), qr/x-ratelimit-reset-requests/
 is what(ask('/satisfy')), 200, 'Satisfy any: the first';
 is what(ask('/satisfy')), $refused, '… the second is refused all the same';
 
+# addresses as mod_remoteip says: of IPv6 the network counts
+my $from = sub { return ask('/network', undef, 'X-Client' => $_[0])->header('x-ratelimit-remaining-requests') };
+is join(' ', map { $from->($_) } qw(2001:db8:1:2::1 2001:db8:1:2:ffff::9)), '2 1', 'two addresses of a /64 are one';
+is join(' ', map { $from->($_) } qw(2001:db8:1:3::1 192.0.2.1 192.0.2.2)), '2 2 2', '… others are not';
+is $from->('::ffff:192.0.2.1'), 1, '… an IPv4 address is itself in IPv6, too';
+
 is what(ask('/dry')), 200, "dry-run refuses nothing: $_" for 1 .. 3;
-is scalar(() = $plain->log =~ /AIGW0421: dry run: this would be refused by the limit of requests 1\/hour/g), 2, '… and says what it would refuse';
+is scalar(() = $plain->log =~ /AIGW0421: \[\S+\] dry run: this would be refused by the limit of requests 1\/hour/g), 2, '… and says what it would refuse';
 is what(ask('/exempt', undef, 'X-Monitor' => 'yes')), 200, "exempt: $_" for 1 .. 3;
 is what(ask('/exempt')), 200, 'who is not';
 is what(ask('/exempt')), $refused, '… is counted';

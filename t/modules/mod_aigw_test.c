@@ -46,6 +46,16 @@ static int on_admit(aigw_call_t *call, const aigw_error_t **error)
     return OK;
 }
 
+/* Behind all others, who have said yes by then. */
+static int on_admit_last(aigw_call_t *call, const aigw_error_t **error)
+{
+    if (!strcmp(call->model->name, "test-refused-last")) {
+        *error = core->error_make(call->pool, 429, "quota_exceeded", NULL, "This model is refused by the test.");
+        return HTTP_TOO_MANY_REQUESTS;
+    }
+    return OK;
+}
+
 static void count_deferred(void *baton, apr_pool_t *p)
 {
     apr_atomic_inc32(&counts->deferred);
@@ -318,6 +328,115 @@ static int run_race(request_rec *r)
     return OK;
 }
 
+/* ------------------------------------------------------------------ <AIGWTier> */
+
+/* AIGWTestTier TEXT: per directory, the text. */
+static void *create_dir(apr_pool_t *p, char *dir)
+{
+    return apr_pcalloc(p, sizeof(const char *));
+}
+
+static const char *set_tier_text(cmd_parms *cmd, void *dir, const char *arg)
+{
+    *(const char **)dir = arg;
+    return NULL;
+}
+
+static const command_rec commands[] = {
+    AP_INIT_TAKE1("AIGWTestTier", set_tier_text, NULL, RSRC_CONF | ACCESS_CONF, "what aigw-test-tier says to users of this tier"),
+    {.name = NULL}};
+
+static int print_tier(request_rec *r)
+{
+    const ap_conf_vector_t *tier = core->tier_conf(r->server, core->tier_name(r->server, &core->request(r)->identity));
+    const char *const *text = tier ? ap_get_module_config(tier, &aigw_test_module) : NULL;
+
+    ap_rprintf(r, "%s\n", text && *text ? *text : "nothing");
+    return OK;
+}
+
+/* ------------------------------------------------------------------ Redis */
+
+static const char *outcome(apr_status_t rv)
+{
+    return rv == APR_SUCCESS        ? "ok"
+           : rv == APR_EAGAIN       ? "again"
+           : rv == APR_TIMEUP       ? "timeup"
+           : rv == APR_ECONNREFUSED ? "refused"
+           : rv == APR_ECONNRESET   ? "reset"
+                                    : "other";
+}
+
+static void print_reply(request_rec *r, const aigw_redis_reply_t *reply)
+{
+    int i;
+
+    switch (reply->kind) {
+    case AIGW_REDIS_NIL:
+        ap_rputs(" nil", r);
+        break;
+    case AIGW_REDIS_INTEGER:
+        ap_rprintf(r, " %" APR_INT64_T_FMT, reply->integer);
+        break;
+    case AIGW_REDIS_ARRAY:
+        ap_rputs(" [", r);
+        for (i = 0; i < reply->count && i < 20; i++) {
+            print_reply(r, &reply->elements[i]);
+        }
+        ap_rprintf(r, " ]%d", reply->count);
+        break;
+    default:
+        ap_rprintf(r, " %s%s/%" APR_SIZE_T_FMT, reply->kind == AIGW_REDIS_ERROR ? "error:" : "", reply->len > 100 ? "..." : reply->data,
+                   reply->len);
+    }
+}
+
+/* ?cmd=GET+key or ?eval=1+key+argument (of a script that never changes), n times; ?away, ?about. A word "%00" is a NUL byte. */
+static int run_redis(request_rec *r)
+{
+    static aigw_redis_script_t script = {.name = "test", .text = "return {redis.call('INCRBY', KEYS[1], ARGV[1]), ARGV[1], KEYS[1]}"};
+    aigw_redis_t *redis = core->redis();
+    const aigw_redis_reply_t *reply = NULL;
+    const char *eval = arg(r, "eval", NULL);
+    char **words;
+    apr_size_t lens[64];
+    int i, argc, n = atoi(arg(r, "n", "1"));
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!redis) {
+        ap_rputs("none\n", r);
+        return OK;
+    }
+    if (arg(r, "away", NULL)) {
+        ap_rprintf(r, "away=%d\n", core->redis_vt->away(redis));
+        return OK;
+    }
+    if (arg(r, "about", NULL)) {
+        ap_rprintf(r, "failure=%d prefix=%s\n", core->redis_vt->failure(redis), core->redis_vt->prefix(redis));
+        return OK;
+    }
+    apr_tokenize_to_argv(eval ? eval : arg(r, "cmd", "PING"), &words, r->pool);
+    for (argc = 0; words[argc] && argc < 64; argc++) {
+        lens[argc] = !strcmp(words[argc], "%00") ? 1 : strlen(words[argc]);
+        words[argc] = !strcmp(words[argc], "%00") ? apr_pcalloc(r->pool, 2) : words[argc];
+    }
+    for (i = 0; i < n; i++) {
+        const apr_size_t *sizes = arg(r, "lens", NULL) ? lens : NULL;
+
+        rv = eval ? core->redis_vt->eval(redis, r->pool, &script, atoi(words[0]), argc - 1, (const char *const *)words + 1,
+                                         sizes ? sizes + 1 : NULL, &reply)
+                  : core->redis_vt->command(redis, r->pool, argc, (const char *const *)words, sizes, &reply);
+        ap_rputs(outcome(rv), r);
+        if (rv == APR_SUCCESS) {
+            print_reply(r, reply);
+        }
+        ap_rputs("\n", r);
+    }
+    return OK;
+}
+
+/* ------------------------------------------------------------------ handlers */
+
 static int print_counts(request_rec *r)
 {
     ap_rprintf(r,
@@ -337,6 +456,9 @@ static int handler(request_rec *r)
     if (!strcmp(r->handler, "aigw-test-counts")) {
         return print_counts(r);
     }
+    if (!strcmp(r->handler, "aigw-test-tier")) {
+        return print_tier(r);
+    }
     if (!strcmp(r->handler, "aigw-test-defer")) {
         return run_defer(r);
     }
@@ -345,6 +467,9 @@ static int handler(request_rec *r)
     }
     if (!strcmp(r->handler, "aigw-test-race")) {
         return run_race(r);
+    }
+    if (!strcmp(r->handler, "aigw-test-redis")) {
+        return run_redis(r);
     }
     return run_detached(r, arg(r, "model", "echo"), arg(r, "text", "one two three"), atoi(arg(r, "cancel", "0")));
 }
@@ -377,11 +502,13 @@ static void register_hooks(apr_pool_t *p)
 {
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_register_provider(p, AIGW_PROVIDER_GROUP, "test", AIGW_PROVIDER_VERSION, &provider);
+    ap_register_provider(p, AIGW_TIER_DIRECTIVE, "AIGWTestTier", "0", &aigw_test_module);
     ap_hook_optional_fn_retrieve(get_core, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(aigw, call_admit, on_admit, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(aigw, call_admit, on_admit_last, NULL, NULL, APR_HOOK_REALLY_LAST);
     APR_OPTIONAL_HOOK(aigw, call_settle, on_settle, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
-AP_DECLARE_MODULE(aigw_test) = {STANDARD20_MODULE_STUFF, NULL, NULL, NULL, NULL, NULL, register_hooks, AP_MODULE_FLAG_NONE};
+AP_DECLARE_MODULE(aigw_test) = {STANDARD20_MODULE_STUFF, create_dir, NULL, NULL, NULL, commands, register_hooks, AP_MODULE_FLAG_NONE};

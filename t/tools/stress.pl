@@ -16,6 +16,7 @@ use Time::HiRes qw(sleep time);
 use AIGW::Client ();
 use AIGW::Memcheck ();
 use AIGW::Raw;
+use AIGW::Redis ();
 use AIGW::Server ();
 use AIGW::Services qw(slurp spew);
 
@@ -55,6 +56,8 @@ $services->make_certificates;
 $services->start_raw;
 @ENV{qw(AIGW_RAW_PORT AIGW_TEST_CA AIGW_BUILD)} = ($services->{vars}{raw_port}, "$services->{vars}{tls_dir}/ca.pem", "$o{tree}/t");
 my ($model_port, $model) = start_model();
+my $redis = AIGW::Redis->new;
+my $proxy = $redis->proxy;
 
 sub start_model {
     my $pid = open(my $says, '-|', $o{load} =~ s/aigw-load\z/aigw-model/r, '--tokens', 5, '--rate', 200) or die "aigw-model: $!\n";
@@ -123,6 +126,9 @@ Use Endpoints /block
 <Location "/test/counts">
     SetHandler aigw-test-counts
 </Location>
+<Location "/test/redis">
+    SetHandler aigw-test-redis
+</Location>
 <Location "/test/race">
     SetHandler aigw-test-race
 </Location>
@@ -163,6 +169,9 @@ SSLProxyCACertificateFile "$services->{vars}{tls_dir}/ca.pem"
     BalancerMember http://127.0.0.1:$raw
 </Proxy>
 AIGWDefaultModel echo
+AIGWRedis $proxy->{url}
+AIGWRedisConnections 3
+AIGWRedisTimeout command=200ms
 CONF
         . $model->('echo', 'echo') . $model->('echo-slow', 'echo words=20 delay=5ms') . $model->('test', 'test')
         . $model->('bench', "openai http://127.0.0.1:$model_port/v1") . $model->('self', "openai https://localhost:$self_tls/v1 model=echo-slow")
@@ -323,6 +332,22 @@ sub detached {
     return @wrong;
 }
 
+# More threads than connections, of a Redis that is well, slow, mute and broken by turns.
+sub limits {
+    my ($s) = @_;
+    my (@wrong, %seen);
+    for my $i (1 .. sized(24)) {
+        $proxy->mode(@{ (['pass'], ['pass', delay_ms => 20], ['pass'], ['hold'], ['pass'], ['reset'], ['pass'], ['garbage'])[$i % 8] });
+        my @c = map { AIGW::Client->new(port => $s->{port}, timeout => $PATIENCE) } 1 .. 6;
+        $_->request(GET => '/test/redis?' . ($i % 2 ? 'cmd=INCR%20a' : 'eval=1%20b%203') . '&n=15') for @c;
+        for my $answer (map { split /\n/, $_->response->content } @c) {
+            my ($how) = $answer =~ /^(ok (?:\d+|\[ \d+ 3\/1 b\/1 \]3)|again|timeup|reset|refused)\z/ or push @wrong, $answer;
+            $seen{ ($how // '') =~ s/ .*//r }++;
+        }
+    }
+    return @wrong, $seen{ok} && $seen{again} && $seen{timeup} ? () : 'only seen: ' . join ' ', sort keys %seen;
+}
+
 # Several questions on a connection. A child that is being replaced closes those that are idle: then a new one is made.
 sub keep_alive {
     my ($s, $tls) = @_;
@@ -407,6 +432,7 @@ group('faults of the upstream',     sub { return faults($s) });
 group('clients that leave',         sub { return leavers($s) });
 group('clients that do not read',   sub { return sleepers($s) });
 group('calls without a client',     sub { return detached($s) });
+group('Redis',                      sub { return limits($s) });
 group('keep-alive',                 sub { return keep_alive($s, 0) });
 group('keep-alive over TLS',        sub { return keep_alive($s, 1) });
 sleep 2;

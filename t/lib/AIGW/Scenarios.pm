@@ -43,6 +43,9 @@ sub words {
 
 sub usage { return sprintf '{"prompt_tokens":7,"completion_tokens":%d,"total_tokens":%d}', $_[0], $_[0] + 7 }
 
+# What the scenario says, a JSON text, '' for none; or of so many words.
+sub usage_of { my ($q, $n) = @_; return $q->{usage} // usage($n) }
+
 # The members that all chunks of an answer share, in OpenAI's order.
 sub envelope {
     my ($q, $object) = @_;
@@ -60,7 +63,7 @@ sub chunk_json {
 sub completion_json {
     my ($q, $message, $finish, $n) = @_;
     return sprintf '{%s,"choices":[{"index":0,"message":%s,"logprobs":null,"finish_reason":"%s"}],"usage":%s}',
-        envelope($q, 'chat.completion'), $message, $finish, usage($n);
+        envelope($q, 'chat.completion'), $message, $finish, usage_of($q, $n) || 'null';
 }
 
 sub text_json { return sprintf '{"role":"assistant","content":%s,"refusal":null}', $json->allow_nonref->encode($_[0]) }
@@ -94,7 +97,7 @@ sub ending {
     my ($q, $n, %o) = @_;
     return (
         ($o{finish} // 1) ? sse(chunk_json($q, '{}', 'stop', $o{more})) : (),
-        $q->{include_usage} ? sse(sprintf '{%s,"choices":[],"usage":%s}', envelope($q, 'chat.completion.chunk'), usage($n)) : (),
+        $q->{include_usage} && usage_of($q, $n) ? sse(sprintf '{%s,"choices":[],"usage":%s}', envelope($q, 'chat.completion.chunk'), usage_of($q, $n)) : (),
         ($o{done} // 1) ? sse('[DONE]') : (),
     );
 }
@@ -238,6 +241,15 @@ sub part_of_event { return substr chunk((events($_[0], 8))[4]), 0, 40 }
         return (sse_head($q) . join('', @e[0 .. 2]), paced(20, @split), join('', @e[4 .. $#e]) . LAST_CHUNK);
     },
     'usage-null' => sub { my ($q) = @_; return answer($q, 5, events($q, 5, more => ',"usage":null')) },
+    # no-usage:WORDS; counted:PROMPT:CACHED:COMPLETION whatever it says
+    'no-usage' => sub { my ($q) = @_; my $n = arg($q, 0, 5); $q->{usage} = ''; return answer($q, $n, events($q, $n)) },
+    counted => sub {
+        my ($q) = @_;
+        my ($prompt, $cached, $completion) = map { arg($q, $_, 0) } 0 .. 2;
+        $q->{usage} = sprintf '{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d}}',
+            $prompt, $completion, $prompt + $completion, $cached;
+        return answer($q, 5, events($q, 5));
+    },
     'no-done' => sub { my ($q) = @_; return answer($q, 5, events($q, 5, done => 0)) },
     interim => sub {
         my ($q) = @_;

@@ -61,7 +61,8 @@ sub start {
         open STDOUT, '>>', "$self->{dir}/start";
         open STDERR, '>&', \*STDOUT;
         @ENV{ keys %{ $self->{env} } } = values %{ $self->{env} };
-        exec((@{ $self->{limits} } ? ('prlimit', @{ $self->{limits} }) : ()), @{ $self->{wrap} }, $self->{httpd}, '-d', "$self->{dir}", '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND') or POSIX::_exit(127);
+        # a test that is killed takes it along
+        exec('setpriv', '--pdeathsig', 'TERM', (@{ $self->{limits} } ? ('prlimit', @{ $self->{limits} }) : ()), @{ $self->{wrap} }, $self->{httpd}, '-d', "$self->{dir}", '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND') or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
     for (my $until = time + $self->{patience}; !IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}); sleep 0.02) {

@@ -27,12 +27,13 @@ sub spew {
     return $file;
 }
 
-# A port that is free, outside of the range that outgoing connections take theirs from: it stays free until it is used.
+# A port that is free, outside of the range that outgoing connections take theirs from: it stays free until it is used. Runs side by side have each their own range
+# (AIGW_TEST_PORTS, FIRST:NUMBER), less what Apache::Test counts on from the first that it gets.
 sub free_port {
     my ($first) = (slurp('/proc/sys/net/ipv4/ip_local_port_range') // '') =~ /^(\d+)/;
-    my $range = ($first // 32768) - 10240;
+    my ($low, $range) = ($ENV{AIGW_TEST_PORTS} // '') =~ /^(\d+):([1-9]\d+)$/ ? ($1, $2 - 32) : (10240, ($first // 32768) - 10240);
     for (1 .. 200) {
-        my $port = $range > 1000 ? 10240 + int rand $range : 0;
+        my $port = $range > 900 ? $low + int rand $range : 0;
         my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1) or next;
         return $s->sockport;
     }

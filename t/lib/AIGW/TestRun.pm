@@ -75,7 +75,7 @@ sub main {
     my ($class, %o) = @_;
     raise_files();
     umask 022;                              # children run as nobody and must read htdocs
-    $work = "$o{builddir}/work";
+    $work = "$o{builddir}/" . ($ENV{AIGW_TEST_WORK} || 'work');
     shadow($o{srcdir});
     $ENV{APACHE_TEST_STARTUP_TIMEOUT} ||= 30;
     $o{httpd} = sanitized($o{httpd}, $o{preload}) if $o{preload};

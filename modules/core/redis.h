@@ -1,0 +1,22 @@
+/* The core's client of Redis (aigw_redis.h): pooled connections, time-outs, a circuit breaker. */
+#ifndef AIGW_CORE_REDIS_H
+#define AIGW_CORE_REDIS_H
+
+#include <httpd.h>
+#include "aigw_redis.h"
+
+extern const aigw_redis_vt aigw_redis_functions;
+
+/* check_config: gets the password, and makes it known to aigw_redis_get(). APR_SUCCESS, or APR_EGENERAL after a numbered line. */
+apr_status_t aigw_redis_check(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *main_server);
+
+/* post_config: looks up its name, which may block. */
+void aigw_redis_post_config(server_rec *main_server);
+
+/* child_init, behind aigw_child_init(). Connects once: who runs the server learns of a Redis that is away when it starts, not from users. */
+void aigw_redis_child_init(apr_pool_t *pchild, server_rec *main_server);
+
+/* See aigw_core_t. */
+aigw_redis_t *aigw_redis_get(void);
+
+#endif
