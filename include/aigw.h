@@ -21,6 +21,7 @@
 #include "aigw_request.h"
 #include "aigw_sink.h"
 #include "aigw_source.h"
+#include "aigw_store.h"
 #include "aigw_version.h"
 
 #define AIGW_CORE_VERSION 3
@@ -111,6 +112,9 @@ typedef struct aigw_core_t {
     /* What AIGWRedis says, for the whole server; NULL: it is not there. Known from post_config on (of APR_HOOK_MIDDLE and later). */
     aigw_redis_t *(*redis)(void);
     const aigw_redis_vt *redis_vt;
+
+    /* What AIGWStore says; NULL: there is none, or this child could not open it. In a child, from child_init (of APR_HOOK_MIDDLE) on. */
+    const aigw_store_vt *(*store)(aigw_store_t **store);
 } aigw_core_t;
 
 APR_DECLARE_OPTIONAL_FN(const aigw_core_t *, aigw_core, (int version));

@@ -105,6 +105,15 @@ typedef struct aigw_callback_t {
     apr_int64_t lease; /* of this claim */
 } aigw_callback_t;
 
+/* What the other AIGWStore… directives say; constant, in the configuration's pool. */
+typedef struct aigw_store_options_t {
+    server_rec *server;          /* the main one, for the log */
+    const char *password;        /* NULL: none */
+    int sync_full;               /* AIGWStoreSync: 1: what was told to be written survives a power cut; 0: it may be undone, in order */
+    apr_interval_time_t timeout; /* AIGWStoreTimeout, microseconds */
+    int connections;             /* AIGWStoreConnections, of a child, for a store that has some */
+} aigw_store_options_t;
+
 typedef struct aigw_store_vt {
     const char *name; /* "sqlite" */
 
@@ -113,10 +122,10 @@ typedef struct aigw_store_vt {
 
     /* post_config, as the user httpd is started by: makes the file with the owner and the mode that the children need, and brings the schema up to date. A server that is away is no error (the children try
      * again); one that cannot be right (no permission, a schema that is newer than we are) is: the reason is logged. */
-    apr_status_t (*prepare)(apr_pool_t *p, server_rec *main_server, const char *args, const char *password);
+    apr_status_t (*prepare)(apr_pool_t *p, const char *args, const aigw_store_options_t *options);
 
     /* In the child. NULL: the reason is logged. p: pchild; the store closes with it, after what was submitted is written. */
-    aigw_store_t *(*open)(apr_pool_t *p, server_rec *main_server, const char *args, const char *password);
+    aigw_store_t *(*open)(apr_pool_t *p, const char *args, const aigw_store_options_t *options);
 
     /* Can it be asked? For /ready; within a second. */
     apr_status_t (*ping)(aigw_store_t *store);

@@ -9,7 +9,7 @@ export PATH
 
 # What the modules need to be built and run, and what a script needs to make it so. COMMAND=PACKAGE: the command will do, wherever it is from.
 # shellcheck disable=SC2034
-PACKAGES_BUILD='apache2-bin apache2-dev libcurl4-openssl-dev libhiredis-dev libjansson-dev libjwt-dev libssl-dev autoconf automake libtool pkg-config gcc libc6-dev make=make'
+PACKAGES_BUILD='apache2-bin apache2-dev libcurl4-openssl-dev libhiredis-dev libjansson-dev libjwt-dev libpq-dev libsqlite3-dev libssl-dev autoconf automake libtool pkg-config gcc libc6-dev make=make'
 
 # --- saying things --------------------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 #include "conf.h"
 #include "model_conf.h"
 #include "redis_conf.h"
+#include "store.h"
 #include "tier.h"
 
 #include <http_core.h>
@@ -303,6 +304,10 @@ const command_rec aigw_conf_commands[] = {
     AP_INIT_TAKE1("AIGWDefaultModel", set_default_model, NULL, RSRC_CONF, "the model of requests that name none"),
     AP_INIT_RAW_ARGS("<AIGWTier", aigw_tier_section, NULL, RSRC_CONF, "what users of a tier have: directives as in <Location>"),
     AP_INIT_TAKE1("AIGWDefaultTier", set_default_tier, NULL, RSRC_CONF, "the tier of those who have none, or one that is not configured"),
+    AP_INIT_TAKE_ARGV("AIGWStore", aigw_store_set, NULL, RSRC_CONF, "sqlite:PATH, or pgsql:CONNINFO and perhaps password=SOURCE"),
+    AP_INIT_TAKE1("AIGWStoreSync", aigw_store_set_sync, NULL, RSRC_CONF, "full: what was accepted survives a power cut; or normal"),
+    AP_INIT_TAKE1("AIGWStoreTimeout", aigw_store_set_timeout, NULL, RSRC_CONF, "how long the store may take for one answer"),
+    AP_INIT_TAKE1("AIGWStoreConnections", aigw_store_set_connections, NULL, RSRC_CONF, "connections to PostgreSQL of a child"),
     AP_INIT_TAKE_ARGV("AIGWRedis", aigw_redis_conf_server, NULL, RSRC_CONF,
                       "redis://host:port or unix:/path of a Redis, then password=SOURCE, user=NAME, db=N"),
     AP_INIT_ITERATE("AIGWRedisTimeout", aigw_redis_conf_timeout, NULL, RSRC_CONF, "connect=TIME and command=TIME"),

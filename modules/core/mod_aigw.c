@@ -14,6 +14,7 @@
 #include "model_conf.h"
 #include "park.h"
 #include "redis.h"
+#include "store.h"
 #include "request.h"
 #include "tier.h"
 #include "transport.h"
@@ -46,6 +47,7 @@ static const aigw_core_t core = {
     .tier_conf = aigw_tier_conf,
     .redis = aigw_redis_get,
     .redis_vt = &aigw_redis_functions,
+    .store = aigw_store_get,
 };
 
 static const aigw_core_t *aigw_core(int version)
@@ -70,6 +72,9 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     if (ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG) { /* httpd reads everything twice at its start */
         aigw_capacity_check(ptemp, s);
         aigw_redis_post_config(s);
+        if (aigw_store_post_config(s, pconf, ptemp) != APR_SUCCESS) {
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
     return OK;
 }
@@ -78,6 +83,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     aigw_child_init(pchild, s);
     aigw_redis_child_init(pchild, s);
+    aigw_store_child_init(pchild, s);
 }
 
 static void register_hooks(apr_pool_t *p)
@@ -86,6 +92,7 @@ static void register_hooks(apr_pool_t *p)
 
     APR_REGISTER_OPTIONAL_FN(aigw_core);
     aigw_providers_register(p);
+    aigw_stores_register(p);
     aigw_request_register(p);
     aigw_error_register(p);
     aigw_client_register(p);

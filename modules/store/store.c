@@ -1,5 +1,6 @@
 #include "store.h"
 #include "stores.h"
+#include "conf.h"
 #include "secret.h"
 
 #include <ap_provider.h>
@@ -9,11 +10,18 @@
 
 APLOG_USE_MODULE(aigw);
 
+#define TIMEOUT         apr_time_from_sec(2)
+#define TIMEOUT_MIN     apr_time_from_msec(10)
+#define TIMEOUT_MAX     apr_time_from_sec(60)
+#define CONNECTIONS     4
+#define CONNECTIONS_MAX 256
+
 /* What AIGWStore says; anew with each reading of the configuration. */
 static struct {
     const aigw_store_vt *vt; /* NULL: there is none */
     const char *name, *args;
-    const char *password_source, *password;
+    const char *password_source;
+    aigw_store_options_t options;
     aigw_store_t *store; /* in a child; NULL: it could not be opened */
 } conf;
 
@@ -23,6 +31,9 @@ void aigw_stores_register(apr_pool_t *p)
     apr_size_t i;
 
     memset(&conf, 0, sizeof conf);
+    conf.options.sync_full = 1;
+    conf.options.timeout = TIMEOUT;
+    conf.options.connections = CONNECTIONS;
     for (i = 0; i < sizeof stores / sizeof *stores; i++) {
         ap_register_provider(p, AIGW_STORE_GROUP, stores[i]->name, AIGW_STORE_VERSION, stores[i]);
     }
@@ -74,6 +85,42 @@ const char *aigw_store_set(cmd_parms *cmd, void *dummy, int argc, char *const ar
     return err ? apr_pstrcat(cmd->pool, "AIGWStore ", err, NULL) : NULL;
 }
 
+const char *aigw_store_set_sync(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    if (err || (strcmp(arg, "full") && strcmp(arg, "normal"))) {
+        return err ? err : apr_psprintf(cmd->pool, "AIGWStoreSync: \"%s\" is neither full nor normal", arg);
+    }
+    conf.options.sync_full = !strcmp(arg, "full");
+    return NULL;
+}
+
+const char *aigw_store_set_timeout(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    if (err) {
+        return err;
+    }
+    return aigw_conf_time(arg, "s", &conf.options.timeout) && conf.options.timeout >= TIMEOUT_MIN && conf.options.timeout <= TIMEOUT_MAX
+               ? NULL
+               : apr_psprintf(cmd->pool, "AIGWStoreTimeout: \"%s\" is no time from 10ms to 1min", arg);
+}
+
+const char *aigw_store_set_connections(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    char *end;
+    const apr_int64_t n = apr_strtoi64(arg, &end, 10);
+
+    if (err || *end || end == arg || n < 1 || n > CONNECTIONS_MAX) {
+        return err ? err : apr_psprintf(cmd->pool, "AIGWStoreConnections: \"%s\" is no number from 1 to %d", arg, CONNECTIONS_MAX);
+    }
+    conf.options.connections = (int)n;
+    return NULL;
+}
+
 apr_status_t aigw_store_post_config(server_rec *main_server, apr_pool_t *pconf, apr_pool_t *ptemp)
 {
     const char *why = NULL;
@@ -81,17 +128,18 @@ apr_status_t aigw_store_post_config(server_rec *main_server, apr_pool_t *pconf, 
     if (!conf.vt || ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return APR_SUCCESS;
     }
-    if (conf.password_source && !(conf.password = aigw_secret_read(pconf, ptemp, conf.password_source, &why))) {
+    conf.options.server = main_server;
+    if (conf.password_source && !(conf.options.password = aigw_secret_read(pconf, ptemp, conf.password_source, &why))) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server, "AIGW0509: AIGWStore: no password from %s: %s", conf.password_source, why);
         return APR_EGENERAL;
     }
-    return conf.vt->prepare(ptemp, main_server, conf.args, conf.password);
+    return conf.vt->prepare(ptemp, conf.args, &conf.options);
 }
 
 void aigw_store_child_init(apr_pool_t *pchild, server_rec *main_server)
 {
     if (conf.vt) {
-        conf.store = conf.vt->open(pchild, main_server, conf.args, conf.password);
+        conf.store = conf.vt->open(pchild, conf.args, &conf.options);
     }
 }
 

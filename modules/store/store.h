@@ -12,6 +12,10 @@ void aigw_stores_register(apr_pool_t *p);
 /* The directive's: AIGWStore "sqlite:/path" | "pgsql:conninfo" | "redis" [password=SOURCE] */
 const char *aigw_store_set(cmd_parms *cmd, void *dummy, int argc, char *const argv[]);
 
+const char *aigw_store_set_sync(cmd_parms *cmd, void *dummy, const char *arg);
+const char *aigw_store_set_timeout(cmd_parms *cmd, void *dummy, const char *arg);
+const char *aigw_store_set_connections(cmd_parms *cmd, void *dummy, const char *arg);
+
 /* post_config. APR_SUCCESS, also where there is none; else the reason was logged. */
 apr_status_t aigw_store_post_config(server_rec *main_server, apr_pool_t *pconf, apr_pool_t *ptemp);
 

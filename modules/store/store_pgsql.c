@@ -12,10 +12,8 @@
 
 APLOG_USE_MODULE(aigw);
 
-#define TIMEOUT     apr_time_from_sec(3)
-#define CONNECTIONS 8
-#define COLLISIONS  5                                                   /* tries */
-#define LOCK        "SELECT pg_advisory_xact_lock(4702111234474983745)" /* of ours: one process at a time makes the tables */
+#define COLLISIONS 5                                                   /* tries */
+#define LOCK       "SELECT pg_advisory_xact_lock(4702111234474983745)" /* of ours: one process at a time makes the tables */
 
 typedef struct pgsql_store_t {
     aigw_store_t head;
@@ -143,10 +141,11 @@ static apr_status_t do_write(aigw_store_t *store, apr_pool_t *p, aigw_sql_work_f
 
 /* ------------------------------------------------------------------ start */
 
-static apr_status_t prepare(apr_pool_t *p, server_rec *s, const char *args, const char *password)
+static apr_status_t prepare(apr_pool_t *p, const char *args, const aigw_store_options_t *options)
 {
+    server_rec *s = options->server;
     const char *why = "";
-    aigw_sql_t *sql = aigw_sql_pgsql_open(p, args, password, TIMEOUT, &why);
+    aigw_sql_t *sql = aigw_sql_pgsql_open(p, args, options->password, options->timeout, &why);
     apr_status_t rv;
     int found = 0;
 
@@ -170,20 +169,20 @@ static apr_status_t prepare(apr_pool_t *p, server_rec *s, const char *args, cons
     return rv;
 }
 
-static aigw_store_t *open_store(apr_pool_t *p, server_rec *s, const char *args, const char *password)
+static aigw_store_t *open_store(apr_pool_t *p, const char *args, const aigw_store_options_t *options)
 {
     static const aigw_store_sql_vt vt = {do_read, do_write};
     apr_pool_t *own = aigw_own_pool(p);
     pgsql_store_t *self = own ? apr_pcalloc(own, sizeof *self) : NULL;
-    aigw_pgsql_options_t options = {args, password, TIMEOUT, CONNECTIONS};
+    const aigw_pgsql_options_t pool = {args, options->password, options->timeout, options->connections};
 
     if (self) {
         self->head.sql = &vt;
-        self->server = s;
-        self->pool = aigw_pgsql_pool_make(p, &options);
+        self->server = options->server;
+        self->pool = aigw_pgsql_pool_make(p, &pool);
     }
     if (!self || !self->pool) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, options->server,
                      "AIGW0506: no thread or no memory for the store in this child: it refuses what needs it");
         return NULL;
     }

@@ -23,8 +23,6 @@
 
 APLOG_USE_MODULE(aigw);
 
-#define PATIENCE apr_time_from_sec(2)
-
 typedef struct sqlite_store_t {
     aigw_store_t head;
     aigw_sqlite_options_t options;
@@ -50,15 +48,16 @@ static const char *check(apr_pool_t *p, const char *args)
 /* ------------------------------------------------------------------ before there are children */
 
 /* As the user that the children will be, so that what it makes is theirs, and so that a link that somebody put there leads no further than that user may go. Returns an exit status. */
-static int prepare_as_user(apr_pool_t *p, server_rec *s, const char *path)
+static int prepare_as_user(apr_pool_t *p, const aigw_store_options_t *options, const char *path)
 {
+    server_rec *s = options->server;
     const char *why = NULL;
     aigw_sql_t *sql;
     apr_status_t rv;
     int found = 0;
 
     umask(077);
-    if (!(sql = aigw_sql_sqlite_open(p, path, 1, PATIENCE, &why))) {
+    if (!(sql = aigw_sql_sqlite_open(p, path, 1, options->timeout, &why))) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
                      "AIGW0503: AIGWStore: %s cannot be opened: %s: its folder must belong to the user that httpd's children run as", path,
                      why);
@@ -100,7 +99,7 @@ static void make_folder(apr_pool_t *p, const char *path)
     }
 }
 
-static apr_status_t prepare(apr_pool_t *p, server_rec *s, const char *args, const char *password)
+static apr_status_t prepare(apr_pool_t *p, const char *args, const aigw_store_options_t *options)
 {
     const char *path = path_of(p, args);
     int status = 1;
@@ -108,7 +107,7 @@ static apr_status_t prepare(apr_pool_t *p, server_rec *s, const char *args, cons
 
     make_folder(p, path);
     if ((pid = fork()) == 0) {
-        _exit(become_user() ? prepare_as_user(p, s, path) : 1);
+        _exit(become_user() ? prepare_as_user(p, options, path) : 1);
     }
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
@@ -166,7 +165,7 @@ static apr_status_t do_write(aigw_store_t *store, apr_pool_t *p, aigw_sql_work_f
     return aigw_sqlite_writer_do(((sqlite_store_t *)store)->writer, p, fn, baton);
 }
 
-static aigw_store_t *open_store(apr_pool_t *p, server_rec *s, const char *args, const char *password)
+static aigw_store_t *open_store(apr_pool_t *p, const char *args, const aigw_store_options_t *options)
 {
     static const aigw_store_sql_vt vt = {do_read, do_write};
     apr_pool_t *pool = aigw_own_pool(p);
@@ -176,13 +175,13 @@ static aigw_store_t *open_store(apr_pool_t *p, server_rec *s, const char *args, 
         self->head.sql = &vt;
         self->pool = pool;
         self->options.path = path_of(pool, args);
-        self->options.sync_full = 1;
-        self->options.patience = PATIENCE;
-        self->options.server = s;
+        self->options.sync_full = options->sync_full;
+        self->options.patience = options->timeout;
+        self->options.server = options->server;
         self->writer = aigw_sqlite_writer_make(p, &self->options);
     }
     if (!self || !self->writer) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, options->server,
                      "AIGW0506: no thread or no memory for the store in this child: it refuses what needs it");
         return NULL;
     }

@@ -3,6 +3,7 @@
  */
 #include "aigw.h"
 #include "aigw_hooks.h"
+#include "test_store.h"
 
 #include <ap_provider.h>
 #include <http_core.h>
@@ -447,6 +448,18 @@ static int print_counts(request_rec *r)
     return OK;
 }
 
+static int run_store(request_rec *r)
+{
+    char *body;
+    apr_size_t len;
+
+    if (core->body_read(r, 1024 * 1024, &body, &len)) {
+        return HTTP_BAD_REQUEST;
+    }
+    ap_rputs(test_store(r, core, apr_pstrmemdup(r->pool, body, len)), r);
+    return OK;
+}
+
 static int handler(request_rec *r)
 {
     if (!r->handler || strncmp(r->handler, "aigw-test-", 10) || !core) {
@@ -470,6 +483,9 @@ static int handler(request_rec *r)
     }
     if (!strcmp(r->handler, "aigw-test-redis")) {
         return run_redis(r);
+    }
+    if (!strcmp(r->handler, "aigw-test-store")) {
+        return run_store(r);
     }
     return run_detached(r, arg(r, "model", "echo"), arg(r, "text", "one two three"), atoi(arg(r, "cancel", "0")));
 }
