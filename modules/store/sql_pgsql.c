@@ -291,3 +291,8 @@ int aigw_sql_pgsql_collided(const aigw_sql_t *sql)
 {
     return ((const pgsql_t *)sql)->collided;
 }
+
+int aigw_sql_pgsql_closed(const aigw_sql_t *sql)
+{
+    return PQstatus(((const pgsql_t *)sql)->db) == CONNECTION_BAD;
+}

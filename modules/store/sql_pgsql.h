@@ -20,4 +20,7 @@ int aigw_sql_pgsql_usable(const aigw_sql_t *sql);
 /* 1: the last statement failed because of what another transaction did at the same time: it may go well if it is begun again. */
 int aigw_sql_pgsql_collided(const aigw_sql_t *sql);
 
+/* 1: the server has closed it. */
+int aigw_sql_pgsql_closed(const aigw_sql_t *sql);
+
 #endif

@@ -12,8 +12,8 @@
 
 APLOG_USE_MODULE(aigw);
 
-#define COLLISIONS 5                                                   /* tries */
-#define LOCK       "SELECT pg_advisory_xact_lock(4702111234474983745)" /* of ours: one process at a time makes the tables */
+#define TRIES 8 /* where transactions collide, or connections were closed while they waited */
+#define LOCK  "SELECT pg_advisory_xact_lock(4702111234474983745)" /* of ours: one process at a time makes the tables */
 
 typedef struct pgsql_store_t {
     aigw_store_t head;
@@ -39,8 +39,8 @@ static apr_status_t transaction(aigw_sql_t *sql, apr_pool_t *p, const char *begi
 {
     apr_status_t rv = sql->vt->script(sql, p, begin), undone;
 
-    if (rv != APR_SUCCESS) {
-        return rv;
+    if (rv != APR_SUCCESS) { /* nothing was done: a connection that the server closed while it waited is no reason to give up */
+        return aigw_sql_pgsql_closed(sql) ? APR_EINTR : rv;
     }
     rv = fn(sql, p, baton);
     if (rv == APR_SUCCESS) {
@@ -111,7 +111,7 @@ static apr_status_t try_once(pgsql_store_t *self, apr_pool_t *p, const char *beg
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, self->server, "AIGW0502: the store: PostgreSQL refuses a statement: %s",
                      aigw_sql_pgsql_error(p, sql));
     }
-    else {
+    else if (rv != APR_EINTR) {
         apr_atomic_set32(&self->complained, 0);
     }
     aigw_pgsql_pool_give(self->pool, sql);
@@ -123,7 +123,7 @@ static apr_status_t try_often(aigw_store_t *store, apr_pool_t *p, const char *be
     apr_status_t rv = APR_EINTR;
     int i;
 
-    for (i = 0; rv == APR_EINTR && i < COLLISIONS; i++) {
+    for (i = 0; rv == APR_EINTR && i < TRIES; i++) {
         rv = try_once((pgsql_store_t *)store, p, begin, fn, baton);
     }
     return rv == APR_EINTR ? APR_EAGAIN : rv;
