@@ -82,7 +82,7 @@ my @wrong = (
 );
 
 my $threaded_tests = $prefork ? 0 : 13;
-plan tests => @good + 3 * @wrong + 110 + $threaded_tests, need(need_module('mod_aigw'), { 'redis-server (Debian: redis-server)' => sub { AIGW::Redis->available } });
+plan tests => @good + 3 * @wrong + 111 + $threaded_tests, need(need_module('mod_aigw'), { 'redis-server (Debian: redis-server)' => sub { AIGW::Redis->available } });
 
 for (@good) {
     my ($status, $out) = conf_check("$_->[0]\n", env => { REDIS_PASSWORD => $secret });
@@ -234,7 +234,8 @@ my $redis = AIGW::Redis->new(password => '', databases => 8, users => { gw => { 
     $late->kill;
     is cmd($s, 'PING', n => 5), "refused\nrefused\nrefused\nagain\nagain", 'killed: three failures';
     $late->start;
-    recovers($s, 'killed and restarted');
+    ok $s->wait_for('the line', 20, sub { times_logged($s, 'AIGW0197') == 2 }), '… started again: it is found to be back while nobody asks';
+    is cmd($s, 'PING'), 'ok PONG/4', '… and who asks then has an answer at once';
     is join(' ', map { times_logged($s, "AIGW019$_") } 4, 6 .. 8), '1 2 2 0', 'one line each' or diag $s->log;
 
     $late->pause;
