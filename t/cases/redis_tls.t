@@ -79,7 +79,7 @@ push @wrong, $tls ? (
     ["rediss://h cert=$dir/server.pem key=$own/locked.key", qr/AIGW0107: .*: key=\S+locked.key: \w/],
 ) : (['rediss://h', qr/AIGWRedis: rediss:\/\/ \(TLS\) is not in this build of mod_aigw, for want of hiredis_ssl .*: use redis:\/\/ or unix: to a TLS tunnel/]);
 
-my $live = 46;
+my $live = $prefork ? 46 : 48;
 plan tests => 3 * @wrong + ($tls ? $live + 2 : 0) + 2, need(need_module('mod_aigw'), { 'redis-server (Debian: redis-server)' => sub { AIGW::Redis->available } });
 
 for (@wrong) {
@@ -119,6 +119,15 @@ sub over_tls {
 
     # -------------------------------------------------------------- one that waits
     my $open = redis('server');
+    if (!$prefork) {
+        $s = gateway("rediss://localhost:$open->{tls_port} ca=$dir/ca.pem", "connect=20s command=20s\nAIGWRedisConnections 2");
+        my @c = map { AIGW::Client->new(port => $s->{port}, timeout => 60) } 1 .. 6;
+        $_->request(GET => '/redis?cmd=INCR%20many&n=20') for @c;
+        my @answers = map { split /\n/, $_->response->content } @c;
+        is_deeply [sort { $a <=> $b } map { /^ok (\d+)$/ } @answers], [1 .. 120], 'six threads, two connections: each has its own answers';
+        $_->close for @c;
+        ended($s, 'threads');
+    }
     $s = gateway("rediss://127.0.0.1:$open->{tls_port} ca=$dir/ca.pem");
     my $before = connections($open);
     is cmd($s, 'PING'), 'ok PONG/4', 'an address';
