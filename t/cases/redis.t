@@ -63,7 +63,6 @@ my @wrong = (
     (map { ["AIGWRedis $_", qr/AIGWRedis: \Q$_\E is not the address of a Redis: write redis:/] } qw(127.0.0.1:6379 http://127.0.0.1 redis://), 'redis://h:0', 'redis://h:65536', 'redis://h:x', 'redis://h/0#x'),
     (map { ["AIGWRedis $_", qr/AIGWRedis: a password does not stand in the URL \(it is not repeated here\): write password=env:NAME/] } "redis://gw:$secret\@h", "redis://:$secret\@h:1/2"),
     ["AIGWRedis redis://gw:$secret\@h?x",          qr/AIGWRedis: this \(not repeated, it may hold a secret\)/],
-    ['AIGWRedis rediss://h',                       qr/AIGWRedis: rediss:\/\/ \(TLS\) is not in this build of mod_aigw: use redis:\/\/ or unix: to a TLS tunnel/],
     (map { ["AIGWRedis $_", qr/AIGWRedis: unix: needs a whole path, of at most 107 bytes/] } 'unix:', 'unix:run/redis', 'unix:/' . 'x' x 107),
     (map { ["AIGWRedis redis://h$_", qr/AIGWRedis: '[-\w]+' is not the number of a database/] } '/x', '/-1', '/65536', ' db=1x'),
     ["AIGWRedis redis://h password=$secret",       qr/AIGWRedis password: a secret does not stand in the configuration: write env:NAME/],
