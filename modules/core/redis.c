@@ -2,6 +2,7 @@
 #include "child.h"
 #include "conf.h"
 #include "redis_pool.h"
+#include "redis_watch.h"
 #include "aigw_clock.h"
 #include "aigw_own_pool.h"
 #include "aigw_signals.h"
@@ -52,6 +53,7 @@ static void tell(const aigw_redis_t *redis, const aigw_redis_news_t *news, const
                      "AIGW0196: Redis %s is away, %s: nobody waits for it until it answers again, it is tried in the background; meanwhile "
                      "AIGWRedisFailure %s holds",
                      redis->url, fault->text, aigw_redis_failure_name(redis->failure));
+        aigw_redis_watch();
     }
     else if (news->event == AIGW_BREAKER_RECOVERED) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, child.server, "AIGW0197: Redis %s is back after %.1f s", redis->url,
@@ -331,6 +333,19 @@ static int away(const aigw_redis_t *redis)
     return state != AIGW_REDIS_LEASED;
 }
 
+/* In the watching thread, which may take its time. */
+static int look(void)
+{
+    aigw_redis_lease_t lease;
+    aigw_redis_lease_e state = aigw_redis_pool_look(child.pool, &lease);
+
+    if (state == AIGW_REDIS_PROBE) {
+        probe(child.redis, &lease);
+        state = aigw_redis_pool_look(child.pool, &lease);
+    }
+    return state != AIGW_REDIS_LEASED;
+}
+
 const aigw_redis_vt aigw_redis_functions = {command, eval, failure, prefix, away};
 
 /* ------------------------------------------------------------------ start and end */
@@ -392,6 +407,7 @@ void aigw_redis_child_init(apr_pool_t *pchild, server_rec *main_server)
     }
     /* before the helper threads end; and when what was queued for after the response, which may need Redis, has run */
     apr_pool_pre_cleanup_register(pchild, NULL, child_ends);
+    aigw_redis_watch_init(pchild, main_server, look);
     apr_pool_cleanup_register(pchild, NULL, child_ended, apr_pool_cleanup_null);
     if (aigw_redis_pool_take(child.pool, &lease) != AIGW_REDIS_LEASED) {
         return;

@@ -7,7 +7,7 @@
 
 extern const aigw_redis_vt aigw_redis_functions;
 
-/* check_config: gets the password, and makes it known to aigw_redis_get(). APR_SUCCESS, or APR_EGENERAL after a numbered line. */
+/* check_config: gets the password and what TLS needs, and makes it known to aigw_redis_get(). APR_SUCCESS, or APR_EGENERAL after a numbered line. */
 apr_status_t aigw_redis_check(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *main_server);
 
 /* post_config: looks up its name, which may block. */

@@ -1,5 +1,6 @@
 #include "redis_conf.h"
 #include "conf.h"
+#include "redis_tls.h"
 #include "secret.h"
 
 #include <http_log.h>
@@ -53,11 +54,11 @@ static int number(const char *text, int min, int max)
 
 static const char *no_address(cmd_parms *cmd, const char *arg)
 {
-    return apr_psprintf(
-        cmd->pool,
-        "AIGWRedis: %s is not the address of a Redis: write redis://host, redis://user@host:6379/0 or unix:/path/redis.sock; "
-        "a password is password=env:NAME, file:/path or exec:/path/to/command",
-        ap_strchr_c(arg, '@') || ap_strchr_c(arg, '?') ? "this (not repeated, it may hold a secret)" : arg);
+    return apr_psprintf(cmd->pool,
+                        "AIGWRedis: %s is not the address of a Redis: write redis://host, redis://user@host:6379/0, rediss://host (TLS) or "
+                        "unix:/path/redis.sock; "
+                        "a password is password=env:NAME, file:/path or exec:/path/to/command",
+                        ap_strchr_c(arg, '@') || ap_strchr_c(arg, '?') ? "this (not repeated, it may hold a secret)" : arg);
 }
 
 static const char *set_db(cmd_parms *cmd, aigw_redis_t *redis, const char *value)
@@ -101,21 +102,28 @@ static const char *set_url(cmd_parms *cmd, aigw_redis_t *redis, const char *arg)
         (uri.port_str && number(uri.port_str, 1, 65535) < 0)) {
         return no_address(cmd, arg);
     }
-    if (!ap_cstr_casecmp(uri.scheme, "rediss")) {
-        return "AIGWRedis: rediss:// (TLS) is not in this build of mod_aigw: use redis:// or unix: to a TLS tunnel on this machine, such "
-               "as stunnel";
+    redis->over_tls = !ap_cstr_casecmp(uri.scheme, "rediss");
+    if (redis->over_tls && !aigw_redis_tls_is_built()) {
+        return "AIGWRedis: rediss:// (TLS) is not in this build of mod_aigw, for want of hiredis_ssl (hiredis 1.0 or newer): use redis:// "
+               "or unix: to a TLS tunnel on this machine, such as stunnel";
     }
     if (uri.password) {
         return "AIGWRedis: a password does not stand in the URL (it is not repeated here): write password=env:NAME, file:/path or "
                "exec:/path/to/command behind it";
     }
-    if (ap_cstr_casecmp(uri.scheme, "redis")) {
+    if (!redis->over_tls && ap_cstr_casecmp(uri.scheme, "redis")) {
         return no_address(cmd, arg);
     }
     redis->host = uri.hostname;
     redis->port = uri.port_str ? uri.port : PORT;
     err = uri.path && uri.path[0] && uri.path[1] ? set_db(cmd, redis, uri.path + 1) : NULL;
     return err || !uri.user ? err : set_user(cmd, redis, uri.user);
+}
+
+static const char *set_file(cmd_parms *cmd, const char **file, const char *value)
+{
+    *file = *value ? ap_server_root_relative(cmd->pool, value) : NULL;
+    return *file ? NULL : "AIGWRedis: ca=, cert= and key= are each the path of a file";
 }
 
 static const char *set_option(cmd_parms *cmd, aigw_redis_t *redis, const char *arg)
@@ -130,8 +138,17 @@ static const char *set_option(cmd_parms *cmd, aigw_redis_t *redis, const char *a
     if (!strncmp(arg, "db=", 3)) {
         return set_db(cmd, redis, arg + 3);
     }
+    if (!strncmp(arg, "ca=", 3)) {
+        return set_file(cmd, &redis->ca, arg + 3);
+    }
+    if (!strncmp(arg, "cert=", 5)) {
+        return set_file(cmd, &redis->cert, arg + 5);
+    }
+    if (!strncmp(arg, "key=", 4)) {
+        return set_file(cmd, &redis->key, arg + 4);
+    }
     /* not repeated: it may be the password */
-    return "AIGWRedis: what stands behind the address is none of password=SOURCE, user=NAME, db=N";
+    return "AIGWRedis: what stands behind the address is none of password=SOURCE, user=NAME, db=N, ca=FILE, cert=FILE, key=FILE";
 }
 
 const char *aigw_redis_conf_server(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -159,6 +176,12 @@ const char *aigw_redis_conf_server(cmd_parms *cmd, void *dir, int argc, char *co
     }
     if (!err && redis->user && !redis->password_source) {
         err = "AIGWRedis: a user needs a password: add password=env:NAME, file:/path or exec:/path/to/command";
+    }
+    if (!err && !redis->over_tls && (redis->ca || redis->cert || redis->key)) {
+        err = "AIGWRedis: ca=, cert= and key= are for rediss://: without TLS nobody looks at a certificate";
+    }
+    if (!err && !redis->cert != !redis->key) {
+        err = "AIGWRedis: cert= and key= go together: the certificate that Redis is shown, and its private key";
     }
     return err;
 }
@@ -260,6 +283,14 @@ apr_status_t aigw_redis_conf_check(apr_pool_t *pconf, apr_pool_t *ptemp, server_
         if (!redis->password) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server, "AIGW0105: %s:%u: AIGWRedis: the password from %s cannot be had: %s",
                          redis->defn_name, redis->defn_line, redis->password_source, why);
+            return APR_EGENERAL;
+        }
+    }
+    if (redis && redis->over_tls && !redis->tls) {
+        why = aigw_redis_tls_make(redis, pconf);
+        if (why) {
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server, "AIGW0107: %s:%u: AIGWRedis: TLS cannot be set up: %s", redis->defn_name,
+                         redis->defn_line, why);
             return APR_EGENERAL;
         }
     }

@@ -15,6 +15,10 @@ struct aigw_redis_t {
     const char *user;                    /* of its ACL, or NULL: the default one */
     const char *password_source;         /* env:, file:, exec:, or NULL */
     const char *password;                /* from there. Secret */
+    int over_tls;                        /* rediss:// */
+    const char *ca;                      /* file of those who may sign its certificate. NULL: those that OpenSSL knows of itself */
+    const char *cert, *key;              /* files of ours; both, or NULL */
+    struct ssl_ctx_st *tls;              /* of redis_tls.c: what all connections have in common; NULL without TLS */
     int db;                              /* number of the database */
     apr_interval_time_t connect_timeout; /* microseconds */
     apr_interval_time_t command_timeout; /* microseconds */
@@ -32,7 +36,7 @@ const char *aigw_redis_conf_connections(cmd_parms *cmd, void *dir, const char *a
 const char *aigw_redis_conf_failure(cmd_parms *cmd, void *dir, const char *arg);
 const char *aigw_redis_conf_prefix(cmd_parms *cmd, void *dir, const char *arg);
 
-/* Once the configuration is read: gets the password. APR_SUCCESS, or APR_EGENERAL after a numbered line. */
+/* Once the configuration is read: gets the password, reads the files of TLS. APR_SUCCESS, or APR_EGENERAL after a numbered line. */
 apr_status_t aigw_redis_conf_check(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *main_server);
 
 /* The word for it in the configuration. */

@@ -1,5 +1,6 @@
 #include "redis_connection.h"
 #include "redis_reply.h"
+#include "redis_tls.h"
 #include "aigw_clock.h"
 
 #include <apr_strings.h>
@@ -10,6 +11,7 @@
 
 struct aigw_redis_connection_t {
     redisContext *context;
+    struct ssl_st *ssl; /* context's; NULL: no TLS */
     aigw_redis_box_t box;
     aigw_redis_connection_t *next;
 };
@@ -79,9 +81,9 @@ static int connect_to(const struct sockaddr *sa, socklen_t len, apr_time_t until
 }
 
 /* Each address has its share of the time that is left. */
-static int connect_to_any(const aigw_redis_addresses_t *addresses, apr_interval_time_t timeout, int *error)
+static int connect_to_any(const aigw_redis_addresses_t *addresses, apr_time_t until, int *error)
 {
-    apr_time_t now = aigw_clock_now(), until = now + timeout;
+    apr_time_t now;
     int i, fd = -1;
 
     *error = 0;
@@ -111,6 +113,23 @@ static aigw_redis_connection_t *wrap(int fd)
     return connection;
 }
 
+/* What is left of the connect time-out is the handshake's. */
+static apr_status_t shake_hands(aigw_redis_connection_t *connection, const aigw_redis_t *redis, apr_time_t until, aigw_redis_fault_t *fault)
+{
+    int events;
+
+    connection->ssl = aigw_redis_tls_begin(redis, connection->context, fault);
+    if (!connection->ssl) {
+        return APR_ECONNREFUSED;
+    }
+    while ((events = aigw_redis_tls_go_on(connection->ssl, fault)) > 0) {
+        if (!wait_for(connection->context->fd, (short)events, until)) {
+            return fail(fault, APR_ECONNREFUSED, "no TLS handshake in time: is this its TLS port?");
+        }
+    }
+    return events ? APR_ECONNREFUSED : APR_SUCCESS;
+}
+
 int aigw_redis_is_error(const aigw_redis_reply_t *reply, const char *word)
 {
     apr_size_t len = strlen(word);
@@ -129,7 +148,7 @@ static void not_let_in(const aigw_redis_t *redis, const char *what, const aigw_r
          secret || reply->kind != AIGW_REDIS_ERROR ? "(what it says is not repeated here)" : reply->data);
 }
 
-/* AUTH and SELECT. */
+/* AUTH and SELECT. Over TLS at least a PING: with TLS 1.3 the handshake ends here before Redis has seen our certificate, and it may not like it. */
 static apr_status_t log_in(aigw_redis_connection_t *connection, const aigw_redis_t *redis, apr_pool_t *p, aigw_redis_fault_t *fault)
 {
     const apr_time_t until = aigw_clock_now() + redis->command_timeout;
@@ -159,15 +178,20 @@ static apr_status_t log_in(aigw_redis_connection_t *connection, const aigw_redis
             rv = fault->rv;
         }
     }
+    if (connection->ssl && !reply && rv == APR_SUCCESS) {
+        words[0] = "PING";
+        rv = aigw_redis_ask(connection, p, 1, words, NULL, until, &reply, fault);
+    }
     return rv;
 }
 
 aigw_redis_connection_t *aigw_redis_connect(const aigw_redis_t *redis, const aigw_redis_addresses_t *addresses, apr_pool_t *p,
                                             aigw_redis_fault_t *fault)
 {
+    const apr_time_t until = aigw_clock_now() + redis->connect_timeout;
     aigw_redis_connection_t *connection;
     char buf[120];
-    int error, fd = connect_to_any(addresses, redis->connect_timeout, &error);
+    int error, fd = connect_to_any(addresses, until, &error);
 
     memset(fault, 0, sizeof *fault);
     if (fd < 0) {
@@ -179,7 +203,8 @@ aigw_redis_connection_t *aigw_redis_connect(const aigw_redis_t *redis, const aig
         fail(fault, APR_ECONNREFUSED, "no connection: out of memory");
         return NULL;
     }
-    if (log_in(connection, redis, p, fault) != APR_SUCCESS) {
+    if ((redis->over_tls && shake_hands(connection, redis, until, fault) != APR_SUCCESS) ||
+        log_in(connection, redis, p, fault) != APR_SUCCESS) {
         fault->rv = APR_ECONNREFUSED; /* whatever it was, no command was tried */
         aigw_redis_close(connection);
         return NULL;
@@ -193,13 +218,16 @@ aigw_redis_connection_t *aigw_redis_connect(const aigw_redis_t *redis, const aig
 static apr_status_t broken(const aigw_redis_connection_t *connection, const char *command, aigw_redis_fault_t *fault)
 {
     const redisContext *context = connection->context;
+    const int error = errno;
+    const char *why = connection->ssl ? aigw_redis_tls_reason() : NULL;
     char buf[120];
 
     switch (context->err) {
-    case REDIS_ERR_EOF:
-        return fail(fault, APR_ECONNRESET, "it closed the connection before it answered %s", command);
+    case REDIS_ERR_EOF: /* over TLS it may have said why */
+        return fail(fault, APR_ECONNRESET, "it closed the connection before it answered %s%s%s", command, why ? ": " : "", why ? why : "");
     case REDIS_ERR_IO:
-        return fail(fault, APR_ECONNRESET, "the connection broke before it answered %s: %s", command, reason(errno, buf, sizeof buf));
+        return fail(fault, APR_ECONNRESET, "the connection broke before it answered %s: %s", command,
+                    why ? why : reason(error, buf, sizeof buf));
     case REDIS_ERR_PROTOCOL:
         return fail(fault, APR_ECONNRESET, "what it answered to %s is not Redis's protocol", command);
     default:
@@ -213,17 +241,27 @@ static apr_status_t too_late(const char *command, aigw_redis_fault_t *fault)
     return fail(fault, APR_TIMEUP, "no answer to %s in time", command);
 }
 
+/* Until TLS, or else the socket, has something for us to do; 0: the time is up. */
+static int wait_on(const aigw_redis_connection_t *connection, short events, apr_time_t until)
+{
+    if (connection->ssl) {
+        events = aigw_redis_tls_events(connection->ssl, events);
+    }
+    return !events || wait_for(connection->context->fd, events, until);
+}
+
 static apr_status_t send_all(aigw_redis_connection_t *connection, const char *command, apr_time_t until, aigw_redis_fault_t *fault)
 {
     redisContext *context = connection->context;
     int done = 0;
 
     while (!done) {
+        aigw_redis_tls_forget_errors();
         if (redisBufferWrite(context, &done) != REDIS_OK) {
             fault->undone = 1;
             return broken(connection, command, fault);
         }
-        if (!done && !wait_for(context->fd, POLLOUT, until)) {
+        if (!done && !wait_on(connection, POLLOUT, until)) {
             fault->undone = 1;
             return too_late(command, fault);
         }
@@ -248,9 +286,10 @@ static apr_status_t read_reply(aigw_redis_connection_t *connection, const char *
         if (aigw_redis_reply_overflows(context->reader)) {
             return fail(fault, APR_ECONNRESET, "its answer to %s is too long", command);
         }
-        if (!wait_for(context->fd, POLLIN, until)) {
+        if (!wait_on(connection, POLLIN, until)) {
             return too_late(command, fault);
         }
+        aigw_redis_tls_forget_errors();
         if (redisBufferRead(context) != REDIS_OK) {
             return broken(connection, command, fault);
         }
@@ -279,7 +318,10 @@ int aigw_redis_is_quiet(const aigw_redis_connection_t *connection)
     const redisReader *reader = connection->context->reader;
     struct pollfd pfd = {.fd = connection->context->fd, .events = POLLIN};
 
-    return reader->pos == reader->len && poll(&pfd, 1, 0) == 0;
+    if (reader->pos != reader->len) {
+        return 0;
+    }
+    return connection->ssl ? aigw_redis_tls_is_quiet(connection->ssl) : poll(&pfd, 1, 0) == 0;
 }
 
 void aigw_redis_close(aigw_redis_connection_t *connection)

@@ -13,7 +13,7 @@ typedef struct aigw_redis_fault_t {
     char text[256];  /* for the log; no secret */
 } aigw_redis_fault_t;
 
-/* Connects within the connect time-out to one of these addresses, then AUTH and SELECT within the command time-out. p is for their replies. NULL and *fault. */
+/* Connects within the connect time-out to one of these addresses, TLS and all, then AUTH and SELECT within the command time-out. p is for their replies. NULL and *fault. */
 aigw_redis_connection_t *aigw_redis_connect(const aigw_redis_t *redis, const aigw_redis_addresses_t *addresses, apr_pool_t *p,
                                             aigw_redis_fault_t *fault);
 

@@ -131,10 +131,10 @@ sub used {
     return $sum;
 }
 
-# Each child finds out by itself: until many requests in a row are counted by Redis.
+# Each child finds out by itself: until all that found it away have found it back, and many requests in a row are counted by Redis.
 sub well_again {
     my ($s) = @_;
-    return $s->wait_for('children that are well again', 20, sub { my $before = used(); ask($s, '/large', 'well') for 1 .. 15; return used() == $before + 15 });
+    return $s->wait_for('children that are well again', 20, sub { lines($s, 'AIGW0196') == lines($s, 'AIGW0197') or return; my $before = used(); ask($s, '/large', 'well') for 1 .. 15; return used() == $before + 15 });
 }
 
 # ------------------------------------------------------------------ exact
