@@ -75,7 +75,7 @@ static apr_status_t answer_event(aigw_sink_t *sink, aigw_call_t *call, const aig
 {
     aigw_answer_t *answer = sink->baton;
 
-    if (call->client && gather(answer, call, ev) != APR_SUCCESS) {
+    if ((call->client || answer->done) && gather(answer, call, ev) != APR_SUCCESS) {
         answer->no_memory = 1; /* an error from here would mean that the client is gone */
     }
     return APR_SUCCESS;
@@ -83,10 +83,10 @@ static apr_status_t answer_event(aigw_sink_t *sink, aigw_call_t *call, const aig
 
 /* ------------------------------------------------------------------ writing */
 
-static const aigw_error_t *no_memory(request_rec *r)
+static const aigw_error_t *no_memory(server_rec *s, apr_pool_t *p)
 {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, APR_ENOMEM, r, "AIGW0203: no memory for the answer");
-    return aigw_stream_core->error_make(r->pool, HTTP_INTERNAL_SERVER_ERROR, "internal_error", NULL, "The gateway is out of memory.");
+    ap_log_error(APLOG_MARK, APLOG_ERR, APR_ENOMEM, s, "AIGW0203: no memory for the answer");
+    return aigw_stream_core->error_make(p, HTTP_INTERNAL_SERVER_ERROR, "internal_error", NULL, "The gateway is out of memory.");
 }
 
 const aigw_error_t *aigw_answer_failure(aigw_call_t *call)
@@ -106,7 +106,7 @@ void aigw_answer_send(request_rec *r, char *text, apr_size_t len)
     apr_bucket_brigade *bb;
 
     if (!text) {
-        aigw_stream_core->error_send(r, no_memory(r));
+        aigw_stream_core->error_send(r, no_memory(r->server, r->pool));
         return;
     }
     r->status = HTTP_OK;
@@ -119,29 +119,57 @@ void aigw_answer_send(request_rec *r, char *text, apr_size_t len)
     apr_brigade_destroy(bb);
 }
 
+/* malloc'ed; NULL without memory. */
+static char *take_text(aigw_answer_t *answer, aigw_call_t *call, apr_size_t *len)
+{
+    char *text = aigw_buffer_take(&answer->raw, len);
+
+    if (!text && (text = answer->shape(answer, call))) {
+        *len = strlen(text);
+    }
+    return text;
+}
+
+static const aigw_error_t *fault_of(const aigw_answer_t *answer, aigw_call_t *call)
+{
+    if (call->error || !answer->complete) {
+        return aigw_answer_failure(call);
+    }
+    return answer->no_memory ? no_memory(call->server, call->pool) : NULL;
+}
+
+static void tell_job(aigw_answer_t *answer, aigw_call_t *call)
+{
+    const aigw_error_t *error = fault_of(answer, call);
+    apr_size_t len = 0;
+    char *text = error ? NULL : take_text(answer, call, &len);
+
+    if (!error && !text) {
+        error = no_memory(call->server, call->pool);
+    }
+    answer->done(answer->done_baton, call, text, len, error);
+}
+
 static void answer_end(aigw_sink_t *sink, aigw_call_t *call)
 {
     aigw_answer_t *answer = sink->baton;
     request_rec *r = call->client;
-    apr_size_t len;
-    char *text;
+    const aigw_error_t *error;
+    apr_size_t len = 0;
 
-    if (!r || call->client_gone) {
-        return;
+    if (answer->done) {
+        tell_job(answer, call);
     }
-    if (call->error || !answer->complete) {
-        aigw_stream_core->error_send(r, aigw_answer_failure(call));
-        return;
+    else if (r && !call->client_gone) {
+        if ((error = fault_of(answer, call))) {
+            aigw_stream_core->error_send(r, error);
+        }
+        else {
+            char *text = take_text(answer, call, &len);
+
+            aigw_answer_send(r, text, len);
+        }
     }
-    if (answer->no_memory) {
-        aigw_stream_core->error_send(r, no_memory(r));
-        return;
-    }
-    text = aigw_buffer_take(&answer->raw, &len);
-    if (!text && (text = answer->shape(answer, call))) {
-        len = strlen(text);
-    }
-    aigw_answer_send(r, text, len);
 }
 
 static const aigw_sink_vt answer_vt = {"json", answer_event, NULL, NULL, answer_end};

@@ -8,6 +8,7 @@
 #include <apr_tables.h>
 #include <httpd.h>
 #include <http_config.h>
+#include "aigw_job.h"
 #include "aigw_sink.h"
 #include "aigw_buffer.h"
 
@@ -37,6 +38,8 @@ struct aigw_answer_t {
     int nchoices;
     aigw_answer_choice_t *choices;
     aigw_buffer_t raw;     /* the body that a provider handed through; empty: none */
+    aigw_job_done_fn done; /* it is a job's: who is told; NULL: it goes to the client */
+    void *done_baton;
     unsigned complete : 1; /* END has come */
     unsigned no_memory : 1;
 };

@@ -10,14 +10,19 @@ static char *shape(const aigw_answer_t *answer, aigw_call_t *call)
                                       aigw_answer_count(call->usage.completion_tokens)));
 }
 
+static const aigw_error_t *understand(aigw_intake_t *in, aigw_asked_t *asked)
+{
+    return aigw_asked_simple(in, aigw_question_chat, AIGW_QUESTION_CHAT, asked);
+}
+
+static aigw_answer_t *answer(aigw_call_t *call, const aigw_asked_t *asked)
+{
+    return aigw_answer_make(call, 1, shape, NULL);
+}
+
+const aigw_form_t aigw_form_chat = {"/v1/chat", understand, answer};
+
 int aigw_dialect_chat(request_rec *r)
 {
-    aigw_value_t values[AIGW_ASK_FIELDS];
-    aigw_call_t *call;
-    const aigw_error_t *error = aigw_question_ask(r, aigw_question_chat, AIGW_QUESTION_CHAT, values, 0, &call);
-
-    if (error) {
-        return aigw_stream_core->error_send(r, error);
-    }
-    return aigw_stream_core->call_run(r, call, &aigw_answer_make(call, 1, shape, NULL)->sink);
+    return aigw_question_answer(r, &aigw_form_chat);
 }

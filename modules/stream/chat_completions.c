@@ -1,6 +1,6 @@
 /* /v1/chat/completions: OpenAI's chat completions. The client's body goes on as it came; the answer of an OpenAI upstream comes back as it came, that of
  * any other source is built from its events. */
-#include "answer.h"
+#include "asked.h"
 #include "chat_chunk.h"
 #include "intake.h"
 #include "sse.h"
@@ -149,46 +149,48 @@ static char *completion(const aigw_answer_t *answer, aigw_call_t *call)
     return aigw_answer_dump(aigw_chunk_completion(answer->baton, answer, &call->usage));
 }
 
-static aigw_sink_t *json_sink(aigw_call_t *call, const aigw_chat_t *chat)
+static aigw_answer_t *json_answer(aigw_call_t *call, const aigw_asked_t *asked)
 {
-    return &aigw_answer_make(call, chat->n, completion, aigw_chunk_make(call, chat->n, 0))->sink;
+    return aigw_answer_make(call, asked->choices, completion, aigw_chunk_make(call, asked->choices, 0));
 }
 
 /* ------------------------------------------------------------------ the request */
 
-static const aigw_error_t *understand(aigw_intake_t *in, aigw_chat_t *chat, const aigw_model_t **model)
+static const aigw_error_t *understand(aigw_intake_t *in, aigw_asked_t *asked)
 {
+    aigw_chat_t *chat = apr_pcalloc(in->pool, sizeof *chat); /* its view points into the scan until the upstream has been asked */
     aigw_chat_fault_t fault = {NULL, NULL};
 
-    if (aigw_chat_read(chat, &in->scan, in->r->pool, &fault) != APR_SUCCESS) {
-        return aigw_intake_invalid(in->r, fault.param, "%s.", fault.message);
+    memset(asked, 0, sizeof *asked);
+    if (aigw_chat_read(chat, &in->scan, in->pool, &fault) != APR_SUCCESS) {
+        return aigw_intake_invalid(in->pool, fault.param, "%s.", fault.message);
     }
-    return aigw_intake_model(in->r, chat->model, model);
+    asked->in = in;
+    asked->chat = chat;
+    asked->max_tokens = chat->max_tokens;
+    asked->temperature = chat->temperature;
+    asked->choices = chat->n;
+    return aigw_intake_model(in->server, in->pool, chat->model, &asked->model);
 }
+
+const aigw_form_t aigw_form_chat_completions = {"/v1/chat/completions", understand, json_answer};
 
 int aigw_dialect_chat_completions(request_rec *r)
 {
-    aigw_intake_t *in = apr_palloc(r->pool, sizeof *in); /* the chat's view points into its scan until the upstream has been asked */
-    aigw_chat_t *chat = apr_pcalloc(r->pool, sizeof *chat);
-    const aigw_model_t *model;
+    aigw_intake_t *in = apr_palloc(r->pool, sizeof *in);
+    aigw_asked_t asked;
     const aigw_error_t *error = aigw_intake_read(in, r, AIGW_LIMIT_CHAT_BODY);
     aigw_call_t *call;
 
-    if (!error && (error = understand(in, chat, &model))) {
+    if (!error && (error = understand(in, &asked))) {
         aigw_intake_free(in);
     }
     if (error) {
         return aigw_stream_core->error_send(r, error);
     }
-    call = aigw_stream_core->call_make(r, model);
-    call->body = apr_palloc(call->pool, sizeof *call->body);
-    call->body->data = in->data;
-    call->body->len = in->len;
-    call->body->chat = chat;
-    call->max_tokens = chat->max_tokens;
-    call->temperature = chat->temperature;
-    call->stream = chat->stream;
-    call->want_usage = chat->stream && chat->include_usage;
-    call->raw = AIGW_RAW_OPENAI_CHAT;
-    return aigw_stream_core->call_run(r, call, chat->stream ? stream_sink(call, chat) : json_sink(call, chat));
+    call = aigw_stream_core->call_make(r, asked.model);
+    aigw_asked_fill(call, &asked);
+    call->stream = asked.chat->stream;
+    call->want_usage = asked.chat->stream && asked.chat->include_usage;
+    return aigw_stream_core->call_run(r, call, asked.chat->stream ? stream_sink(call, asked.chat) : &json_answer(call, &asked)->sink);
 }

@@ -28,9 +28,9 @@ static const aigw_sink_vt token_vt = {"chat-sse", token_event, aigw_sseout_flush
 
 int aigw_dialect_chat_stream(request_rec *r)
 {
-    aigw_value_t values[AIGW_ASK_FIELDS];
+    aigw_asked_t asked;
     aigw_call_t *call;
-    const aigw_error_t *error = aigw_question_ask(r, aigw_question_chat, AIGW_QUESTION_CHAT, values, 1, &call);
+    const aigw_error_t *error = aigw_question_ask(r, &aigw_form_chat, 1, &asked, &call);
     aigw_sseout_t *out;
 
     if (error) {

@@ -40,19 +40,30 @@ static char *shape_v2(const aigw_answer_t *answer, aigw_call_t *call)
     return whole;
 }
 
+static const aigw_error_t *understand_v1(aigw_intake_t *in, aigw_asked_t *asked)
+{
+    return aigw_asked_simple(in, aigw_question_generate, AIGW_QUESTION_GENERATE, asked);
+}
+
+static const aigw_error_t *understand_v2(aigw_intake_t *in, aigw_asked_t *asked)
+{
+    return aigw_asked_simple(in, aigw_question_generate, AIGW_QUESTION_GENERATE_METADATA, asked);
+}
+
+static aigw_answer_t *answer_v1(aigw_call_t *call, const aigw_asked_t *asked)
+{
+    return aigw_answer_make(call, 1, shape_v1, NULL);
+}
+
+static aigw_answer_t *answer_v2(aigw_call_t *call, const aigw_asked_t *asked)
+{
+    return aigw_answer_make(call, 1, shape_v2, (void *)asked->values[AIGW_ASK_METADATA].object);
+}
+
+const aigw_form_t aigw_form_generate_v1 = {"/api/v1/generate", understand_v1, answer_v1};
+const aigw_form_t aigw_form_generate_v2 = {"/api/v2/generate", understand_v2, answer_v2};
+
 int aigw_dialect_generate(request_rec *r)
 {
-    int v1 = aigw_stream_conf_generate_version(r) == 1;
-    aigw_value_t values[AIGW_ASK_FIELDS];
-    aigw_call_t *call;
-    const aigw_error_t *error =
-        aigw_question_ask(r, aigw_question_generate, v1 ? AIGW_QUESTION_GENERATE : AIGW_QUESTION_GENERATE_METADATA, values, 0, &call);
-    aigw_answer_t *answer;
-
-    if (error) {
-        return aigw_stream_core->error_send(r, error);
-    }
-    /* the metadata is in r->pool: an answer is shaped only while the client is there */
-    answer = aigw_answer_make(call, 1, v1 ? shape_v1 : shape_v2, (void *)values[AIGW_ASK_METADATA].object);
-    return aigw_stream_core->call_run(r, call, &answer->sink);
+    return aigw_question_answer(r, aigw_stream_conf_generate_version(r) == 1 ? &aigw_form_generate_v1 : &aigw_form_generate_v2);
 }

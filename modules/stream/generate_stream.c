@@ -47,9 +47,9 @@ static const aigw_sink_vt generate_vt = {"generate-sse", generate_event, aigw_ss
 
 int aigw_dialect_generate_stream(request_rec *r)
 {
-    aigw_value_t values[AIGW_ASK_FIELDS];
+    aigw_asked_t asked;
     aigw_call_t *call;
-    const aigw_error_t *error = aigw_question_ask(r, aigw_question_generate, AIGW_QUESTION_GENERATE, values, 1, &call);
+    const aigw_error_t *error = aigw_question_ask(r, &aigw_form_generate_v1, 1, &asked, &call);
     generate_stream_t *s;
 
     if (error) {

@@ -8,15 +8,15 @@
 
 #define SHOWN_NAME 100 /* characters of a client's own word in a message */
 
-const aigw_error_t *aigw_intake_invalid(request_rec *r, const char *param, const char *fmt, ...)
+const aigw_error_t *aigw_intake_invalid(apr_pool_t *p, const char *param, const char *fmt, ...)
 {
     va_list args;
     const char *message;
 
     va_start(args, fmt);
-    message = apr_pvsprintf(r->pool, fmt, args);
+    message = apr_pvsprintf(p, fmt, args);
     va_end(args);
-    return aigw_stream_core->error_make(r->pool, HTTP_BAD_REQUEST, "validation_error", param, "%s", message);
+    return aigw_stream_core->error_make(p, HTTP_BAD_REQUEST, "validation_error", param, "%s", message);
 }
 
 /* application/json or anything that ends in +json, whatever its parameters. The charset needs no look: the scan accepts nothing but UTF-8. */
@@ -58,14 +58,13 @@ static const aigw_error_t *check_encoding(request_rec *r)
 static const aigw_error_t *check_json(aigw_intake_t *in)
 {
     aigw_json_scan_t *scan = &in->scan;
-    request_rec *r = in->r;
 
-    if (aigw_json_scan(scan, r->pool, in->data, in->len) != APR_SUCCESS) {
-        return aigw_stream_core->error_make(r->pool, HTTP_BAD_REQUEST, "invalid_json", NULL,
+    if (aigw_json_scan(scan, in->pool, in->data, in->len) != APR_SUCCESS) {
+        return aigw_stream_core->error_make(in->pool, HTTP_BAD_REQUEST, "invalid_json", NULL,
                                             "The body is not valid JSON: at line %d, column %d: %s.", scan->line, scan->column, scan->why);
     }
     if (scan->root.kind != AIGW_JSON_OBJECT) {
-        return aigw_intake_invalid(r, NULL, "The body must be a JSON object.");
+        return aigw_intake_invalid(in->pool, NULL, "The body must be a JSON object.");
     }
     return NULL;
 }
@@ -75,6 +74,8 @@ const aigw_error_t *aigw_intake_read(aigw_intake_t *in, request_rec *r, apr_off_
     const aigw_error_t *error;
 
     memset(in, 0, sizeof *in);
+    in->pool = r->pool;
+    in->server = r->server;
     in->r = r;
     if ((error = check_type(r))) {
         return error;
@@ -94,26 +95,35 @@ const aigw_error_t *aigw_intake_read(aigw_intake_t *in, request_rec *r, apr_off_
     return error;
 }
 
+const aigw_error_t *aigw_intake_take(aigw_intake_t *in, server_rec *s, apr_pool_t *p, const char *data, apr_size_t len)
+{
+    memset(in, 0, sizeof *in);
+    in->pool = p;
+    in->server = s;
+    in->data = (char *)data; /* the scan only reads */
+    in->len = len;
+    return check_json(in);
+}
+
 void aigw_intake_free(aigw_intake_t *in)
 {
-    if (in->data) {
+    if (in->r && in->data) {
         aigw_stream_core->body_free(in->r, in->data);
         in->data = NULL;
     }
 }
 
-const aigw_error_t *aigw_intake_no_model(request_rec *r, const char *name)
+const aigw_error_t *aigw_intake_no_model(apr_pool_t *p, const char *name)
 {
-    return aigw_stream_core->error_make(r->pool, HTTP_NOT_FOUND, "model_not_found", "model",
-                                        "The model '%s' does not exist, or you may not use it.",
-                                        aigw_text_shown(r->pool, name, SHOWN_NAME));
+    return aigw_stream_core->error_make(p, HTTP_NOT_FOUND, "model_not_found", "model",
+                                        "The model '%s' does not exist, or you may not use it.", aigw_text_shown(p, name, SHOWN_NAME));
 }
 
-const aigw_error_t *aigw_intake_model(request_rec *r, const char *name, const aigw_model_t **model)
+const aigw_error_t *aigw_intake_model(server_rec *s, apr_pool_t *p, const char *name, const aigw_model_t **model)
 {
-    *model = aigw_stream_core->model_find(r->server, name);
+    *model = aigw_stream_core->model_find(s, name);
     if (*model) {
         return NULL;
     }
-    return name ? aigw_intake_no_model(r, name) : aigw_intake_invalid(r, "model", "model is required: this gateway has no default model.");
+    return name ? aigw_intake_no_model(p, name) : aigw_intake_invalid(p, "model", "model is required: this gateway has no default model.");
 }

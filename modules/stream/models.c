@@ -71,7 +71,7 @@ int aigw_dialect_models(request_rec *r)
     if (*id) {
         const aigw_model_t *model = aigw_stream_core->model_find(r->server, id);
         if (!model || !aigw_stream_core->model_allowed(context, model)) {
-            return aigw_stream_core->error_send(r, aigw_intake_no_model(r, id));
+            return aigw_stream_core->error_send(r, aigw_intake_no_model(r->pool, id));
         }
         text = aigw_answer_dump(model_json(model));
     }

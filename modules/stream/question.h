@@ -5,11 +5,12 @@
 #ifndef AIGW_STREAM_QUESTION_H
 #define AIGW_STREAM_QUESTION_H
 
-#include "aigw_fields.h"
-#include "intake.h"
+#include "asked.h"
 
-/* Reads r's body by that table and makes the call. values has AIGW_ASK_FIELDS places; those behind n are empty. NULL, or why it is refused. */
-const aigw_error_t *aigw_question_ask(request_rec *r, const aigw_field_t *fields, int n, aigw_value_t *values, int stream,
-                                      aigw_call_t **call);
+/* Reads r's body by that form and makes the call. NULL, or why it is refused. */
+const aigw_error_t *aigw_question_ask(request_rec *r, const aigw_form_t *form, int stream, aigw_asked_t *asked, aigw_call_t **call);
+
+/* The whole handler of an endpoint that answers once. */
+int aigw_question_answer(request_rec *r, const aigw_form_t *form);
 
 #endif

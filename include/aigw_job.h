@@ -1,0 +1,25 @@
+/* Questions without a request: what a model endpoint would be asked, for who runs it later (mod_aigw_tasks). The endpoints are mod_aigw_stream's, which offers these optional functions.
+ */
+#ifndef AIGW_JOB_H
+#define AIGW_JOB_H
+
+#include <apr_optional.h>
+#include "aigw_call.h"
+#include "aigw_sink.h"
+
+/* The call is over, once for every call that was started; in a thread that may block, while the call is still there. text: the answer's JSON, malloc'ed and now the callee's, len bytes; NULL: it failed,
+ * and error says why (in call->pool). A call that was cancelled has failed, too. */
+typedef void (*aigw_job_done_fn)(void *baton, aigw_call_t *call, char *text, apr_size_t len, const aigw_error_t *error);
+
+/* Is it a question that this endpoint takes ("/v1/chat/completions", "/v1/chat", "/api/v1/generate", "/api/v2/generate")? NULL: *model is who would be asked; else the error that the endpoint would answer with, in p;
+ * its param begins with prefix ("body."). Thread: any. */
+APR_DECLARE_OPTIONAL_FN(const aigw_error_t *, aigw_job_check,
+                        (server_rec * s, apr_pool_t *p, const char *endpoint, const char *body, apr_size_t len, const char *prefix,
+                         const aigw_model_t **model));
+
+/* The call for it, to be given to aigw_core_t.call_start() with the sink; context and body are copied. "stream" counts for nothing: the answer comes once. Errors as above. Thread: any that may block. */
+APR_DECLARE_OPTIONAL_FN(const aigw_error_t *, aigw_job_make,
+                        (server_rec * s, const aigw_request_t *context, apr_pool_t *p, const char *endpoint, const char *body,
+                         apr_size_t len, aigw_job_done_fn done, void *baton, aigw_call_t **call, aigw_sink_t **sink));
+
+#endif
