@@ -1,0 +1,201 @@
+/* aigw-tasks: the collection, and one task. */
+#include "tasks.h"
+
+#include <http_protocol.h>
+#include <apr_strings.h>
+
+#define PAGE     20
+#define PAGE_MAX 100
+
+/* One request. */
+typedef struct ask_t {
+    request_rec *r;
+    const aigw_store_vt *vt;
+    aigw_store_t *store;
+    const char *owner;
+    const char *id; /* "": the collection */
+    int jobs;       /* it says job_id */
+} ask_t;
+
+const aigw_error_t *aigw_task_unavailable(apr_pool_t *p)
+{
+    aigw_error_t *error = aigw_tasks_core->error_make(p, HTTP_SERVICE_UNAVAILABLE, "store_unavailable", NULL,
+                                                      "Tasks cannot be looked up or taken now. Try again in a moment.");
+
+    error->retry_after = APR_USEC_PER_SEC;
+    return error;
+}
+
+static int send_json(request_rec *r, int status, json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    json_decref(json);
+    if (!text) {
+        return aigw_tasks_core->error_send(
+            r, aigw_tasks_core->error_make(r->pool, HTTP_INTERNAL_SERVER_ERROR, "internal_error", NULL, "The gateway is out of memory."));
+    }
+    r->status = status;
+    ap_set_content_type(r, "application/json");
+    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    ap_set_content_length(r, (apr_off_t)strlen(text));
+    ap_rputs(text, r);
+    free(text);
+    return OK;
+}
+
+static int refuse(ask_t *ask, apr_status_t rv)
+{
+    apr_pool_t *p = ask->r->pool;
+
+    switch (rv) {
+    case APR_NOTFOUND:
+        return aigw_tasks_core->error_send(ask->r,
+                                           aigw_tasks_core->error_make(p, HTTP_NOT_FOUND, "not_found", NULL, "There is no such task."));
+    case APR_EOF:
+        return aigw_tasks_core->error_send(
+            ask->r, aigw_tasks_core->error_make(p, HTTP_GONE, "gone", NULL, "This task is finished, and is not kept any more."));
+    case APR_EINVAL:
+        return aigw_tasks_core->error_send(ask->r, aigw_tasks_core->error_make(p, HTTP_BAD_REQUEST, "validation_error", "cursor",
+                                                                               "cursor must be the next_cursor of a page before."));
+    default:
+        return aigw_tasks_core->error_send(ask->r, aigw_task_unavailable(p));
+    }
+}
+
+static int is_over(const aigw_task_t *task)
+{
+    return task->state > AIGW_TASK_RUNNING;
+}
+
+static int send_task(ask_t *ask, int status, const aigw_task_t *task)
+{
+    if (!is_over(task)) {
+        apr_table_setn(ask->r->headers_out, "Retry-After", "1");
+    }
+    return send_json(ask->r, status, aigw_task_json(ask->r->pool, task, ask->jobs));
+}
+
+/* ------------------------------------------------------------------ the collection */
+
+static int create(ask_t *ask)
+{
+    request_rec *r = ask->r;
+    const aigw_task_t *task;
+    const aigw_error_t *error = aigw_task_create(r, ask->vt, ask->store, &task);
+
+    if (error) {
+        return aigw_tasks_core->error_send(r, error);
+    }
+    aigw_task_runner_wake();
+    apr_table_setn(r->headers_out, "Location", apr_pstrcat(r->pool, r->uri, r->uri[strlen(r->uri) - 1] == '/' ? "" : "/", task->id, NULL));
+    return send_task(ask, HTTP_ACCEPTED, task);
+}
+
+/* A parameter of the query, as it stands there: none of ours needs decoding. */
+static const char *query(request_rec *r, const char *name)
+{
+    const apr_size_t len = strlen(name);
+    const char *at = r->args;
+
+    while (at && *at) {
+        const char *end = strchr(at, '&');
+
+        if (!strncmp(at, name, len) && at[len] == '=') {
+            return apr_pstrndup(r->pool, at + len + 1, (end ? (apr_size_t)(end - at) : strlen(at)) - len - 1);
+        }
+        at = end ? end + 1 : NULL;
+    }
+    return NULL;
+}
+
+static int state_of(const char *name)
+{
+    static const char *const states[] = {"pending", "running", "completed", "failed", "cancelled"};
+    int i;
+
+    for (i = 0; i < 5; i++) {
+        if (!strcmp(name, states[i])) {
+            return i;
+        }
+    }
+    return -2;
+}
+
+static int list(ask_t *ask)
+{
+    request_rec *r = ask->r;
+    const char *status = query(r, "status"), *limit = query(r, "limit");
+    const int state = status ? state_of(status) : AIGW_TASK_STATE_ANY;
+    const apr_int64_t n = limit ? apr_strtoi64(limit, NULL, 10) : PAGE;
+    aigw_task_page_t page;
+    apr_status_t rv;
+    json_t *all;
+    int i;
+
+    if (state < AIGW_TASK_STATE_ANY || n < 1 || n > PAGE_MAX) {
+        return aigw_tasks_core->error_send(
+            r, aigw_tasks_core->error_make(r->pool, HTTP_BAD_REQUEST, "validation_error", state < AIGW_TASK_STATE_ANY ? "status" : "limit",
+                                           "status is one of pending, running, completed, failed, cancelled; limit is from 1 to %d.",
+                                           PAGE_MAX));
+    }
+    if ((rv = ask->vt->task_list(ask->store, r->pool, ask->owner, state, (int)n, query(r, "cursor"), &page)) != APR_SUCCESS) {
+        return refuse(ask, rv);
+    }
+    all = json_array();
+    for (i = 0; i < page.tasks->nelts; i++) {
+        json_array_append_new(all, aigw_task_json(r->pool, APR_ARRAY_IDX(page.tasks, i, const aigw_task_t *), ask->jobs));
+    }
+    return send_json(r, HTTP_OK, json_pack("{s:o,s:s?}", ask->jobs ? "jobs" : "tasks", all, "next_cursor", page.next));
+}
+
+/* ------------------------------------------------------------------ one */
+
+static int read_one(ask_t *ask)
+{
+    const aigw_task_t *task;
+    const apr_status_t rv = ask->vt->task_get(ask->store, ask->r->pool, ask->id, ask->owner, 1, &task);
+
+    return rv == APR_SUCCESS ? send_task(ask, HTTP_OK, task) : refuse(ask, rv);
+}
+
+static int cancel(ask_t *ask)
+{
+    const aigw_task_t *task;
+    const apr_status_t rv = ask->vt->task_cancel(ask->store, ask->r->pool, ask->id, ask->owner, &task);
+
+    aigw_task_runner_wake();
+    return rv == APR_SUCCESS ? send_task(ask, HTTP_OK, task) : refuse(ask, rv);
+}
+
+static int wrong_method(request_rec *r, const char *allow)
+{
+    apr_table_setn(r->err_headers_out, "Allow", allow);
+    return aigw_tasks_core->error_send(
+        r, aigw_tasks_core->error_make(r->pool, HTTP_METHOD_NOT_ALLOWED, "method_not_allowed", NULL, "This address takes %s only.", allow));
+}
+
+/* What follows the collection's path, without slashes around it. */
+static const char *id_of(request_rec *r)
+{
+    const char *slash = ap_strrchr_c(r->uri, '/');
+
+    return slash && strlen(slash + 1) == AIGW_TASK_ID && strspn(slash + 1, "0123456789abcdef") == AIGW_TASK_ID ? slash + 1 : "";
+}
+
+int aigw_task_endpoint(request_rec *r)
+{
+    ask_t ask = {.r = r, .id = id_of(r), .jobs = ap_strstr_c(r->uri, "/jobs") != NULL};
+
+    if (!r->handler || strcmp(r->handler, "aigw-tasks")) {
+        return DECLINED;
+    }
+    if (!(ask.vt = aigw_tasks_core->store(&ask.store))) {
+        return aigw_tasks_core->error_send(r, aigw_task_unavailable(r->pool));
+    }
+    ask.owner = aigw_task_owner(r->pool, aigw_tasks_core->request(r));
+    if (*ask.id) {
+        return r->method_number == M_GET ? read_one(&ask) : r->method_number == M_DELETE ? cancel(&ask) : wrong_method(r, "GET, DELETE");
+    }
+    return r->method_number == M_POST ? create(&ask) : r->method_number == M_GET ? list(&ask) : wrong_method(r, "GET, POST");
+}

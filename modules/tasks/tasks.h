@@ -1,0 +1,61 @@
+/* mod_aigw_tasks: what its files share.
+ */
+#ifndef AIGW_TASKS_H
+#define AIGW_TASKS_H
+
+#include "aigw.h"
+#include "aigw_job.h"
+
+#include <http_config.h>
+
+extern module AP_MODULE_DECLARE_DATA aigw_tasks_module;
+
+/* The core's functions and mod_aigw_stream's. Set before the first request, while the configuration is checked; never NULL in a handler. */
+extern const aigw_core_t *aigw_tasks_core;
+extern APR_OPTIONAL_FN_TYPE(aigw_job_check) * aigw_tasks_check;
+extern APR_OPTIONAL_FN_TYPE(aigw_job_make) * aigw_tasks_make;
+
+/* Of the main server; all say what a directive of the same name says. Constant once the configuration is read. */
+typedef struct aigw_tasks_conf_t {
+    int workers;               /* running in a child at the same time */
+    int attempts;              /* begun so often at most */
+    int per_user;              /* unfinished of one owner; 0: any number */
+    apr_interval_time_t lease; /* a child that was not heard of for so long has lost its tasks */
+    apr_interval_time_t drain; /* what runs when a child is to stop has so long to finish */
+    apr_interval_time_t ttl;   /* finished ones are kept so long */
+    apr_off_t max_body, max_result;
+} aigw_tasks_conf_t;
+
+void *aigw_tasks_conf_create(apr_pool_t *p, server_rec *s);
+extern const command_rec aigw_tasks_conf_commands[];
+const aigw_tasks_conf_t *aigw_tasks_conf(void); /* defaults filled in */
+void aigw_tasks_conf_take(const server_rec *main_server);
+
+/* --- who asks: task_owner.c */
+
+/* The owner's name in the store, in p: "user:alice", or of who is nobody "address:192.0.2.1". */
+const char *aigw_task_owner(apr_pool_t *p, const aigw_request_t *context);
+
+/* What a call must know of who asked, as JSON in p, and back. No secret is in it. NULL: no memory; or it is none. */
+const char *aigw_task_identity_write(apr_pool_t *p, const aigw_request_t *context);
+aigw_request_t *aigw_task_identity_read(apr_pool_t *p, const char *json);
+
+/* "ServerName:port" of a virtual host, and back. NULL: there is none any more. */
+const char *aigw_task_server_name(apr_pool_t *p, const server_rec *s);
+server_rec *aigw_task_server_find(apr_pool_t *p, server_rec *main_server, const char *name);
+
+/* --- as clients see one: task_json.c. jobs: 1: it is called job_id. A new reference. */
+json_t *aigw_task_json(apr_pool_t *p, const aigw_task_t *task, int jobs);
+
+/* --- the endpoint: task_endpoint.c, task_create.c */
+int aigw_task_endpoint(request_rec *r);
+const aigw_error_t *aigw_task_create(request_rec *r, const aigw_store_vt *vt, aigw_store_t *store, const aigw_task_t **task);
+const aigw_error_t *aigw_task_unavailable(apr_pool_t *p);
+
+/* --- running them: task_runner.c */
+void aigw_task_runner_child_init(apr_pool_t *pchild, server_rec *main_server);
+
+/* There is something to do. Any thread. */
+void aigw_task_runner_wake(void);
+
+#endif
