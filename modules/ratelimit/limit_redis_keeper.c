@@ -91,6 +91,13 @@ static int bound(void)
     return !before && keeper.dropped;
 }
 
+/* Once, until Redis is told again. */
+static void tell_dropped(void)
+{
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, keeper.server,
+                 "AIGW0433: Redis is away for so long that it cannot be told of all calls how they have ended: the oldest are dropped");
+}
+
 /* ------------------------------------------------------------------ the thread: settling */
 
 /* Whether nothing was done: then it can be asked again without counting twice. */
@@ -111,6 +118,7 @@ static int may_be_repeated(aigw_limit_held_t *held, apr_status_t rv)
 static void after_failure(aigw_limit_held_t **batch, int n, apr_status_t rv)
 {
     sigset_t before;
+    int first;
 
     lock(&before);
     while (n-- > 0) {
@@ -121,8 +129,11 @@ static void after_failure(aigw_limit_held_t **batch, int n, apr_status_t rv)
             free(batch[n]);
         }
     }
-    bound();
+    first = bound(); /* others have come meanwhile */
     unlock(&before);
+    if (first) {
+        tell_dropped();
+    }
 }
 
 static void after_success(aigw_limit_held_t **batch, int n)
@@ -424,7 +435,6 @@ void aigw_limit_redis_keeper_settle(aigw_limit_held_t *held)
     }
     unlock(&before);
     if (complain) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, keeper.server,
-                     "AIGW0433: Redis is away for so long that it cannot be told of all calls how they have ended: the oldest are dropped");
+        tell_dropped();
     }
 }

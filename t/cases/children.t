@@ -139,15 +139,16 @@ for my $port (@ports) {
 # httpd's listener ends a child that it sees without a connection, and does not see one that no worker has taken yet
 {
     my $who = File::Temp->new(DIR => Apache::Test::vars('t_logs'));
-    my $s = AIGW::Server->new(conf => mpm("MaxConnectionsPerChild 1\nCustomLog $who \"%P\"\n", 2));
+    # of event: as many children as there are places for are told to stop
+    my $s = AIGW::Server->new(conf => mpm(($event ? "MaxRequestWorkers 128\n" : '') . "MaxConnectionsPerChild 1\nCustomLog $who \"%P\"\n", 2));
     is_deeply unanswered($s, 12, 1), [], 'MaxConnectionsPerChild 1: questions are answered';
     is_deeply [$s->crashes], [], '… nobody crashed';
-    # event tells as many children of the stop as there may be active ones, 4: of more, one may not hear of it (docs/faults.md). With two that have not answered yet there are idle
-    # threads enough, and no others come
+    # event tells as many children of the stop as there may be active ones, 8: of more, one may not hear of it. And a child that is about to go may miss that it was woken for this, and stays until it is told
+    # (both docs/faults.md). With two that have not answered yet there are idle threads enough, and no others come
     $event and $s->wait_for('no more children than hear of a stop', 60, sub {
         my %answered = map { $_ => 1 } my @answers = split /\n/, slurp("$who");
         my @all = $s->children;
-        @answers == 12 && @all <= 4 && 2 <= grep { !$answered{ pid($_) } } @all;
+        @answers == 12 && @all <= 8 && 2 <= grep { !$answered{ pid($_) } } @all;
     });
     ok $s->signal('WINCH'), '… a graceful stop';
     ok $s->wait_end(30), '… ends it';
