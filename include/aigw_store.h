@@ -85,6 +85,7 @@ typedef struct aigw_task_end_t {
     aigw_task_state_e state;            /* COMPLETED, FAILED, CANCELLED; PENDING: handed back, and no attempt is counted */
     const char *result, *error, *usage; /* as above */
     apr_int64_t tokens;
+    apr_interval_time_t delay; /* PENDING: not to be claimed before now + delay (a limit refused it); 0: at once */
     /* out */
     unsigned lost : 1; /* nothing was written: see aigw_task_beat_t.lost */
 } aigw_task_end_t;
@@ -139,6 +140,9 @@ typedef struct aigw_store_vt {
 
     /* with: 1: request and result too. APR_NOTFOUND: there is none, or it is another's; APR_EOF: it is over and its TTL, too, for less than a day. */
     apr_status_t (*task_get)(aigw_store_t *store, apr_pool_t *p, const char *id, const char *owner, int with, const aigw_task_t **task);
+
+    /* How n of them (at most 1,000) stand, whosever they are, for who watches them: tasks[i] is ids[i] without request and result, or NULL where it is not (or no more). */
+    apr_status_t (*task_look)(aigw_store_t *store, apr_pool_t *p, const char *const *ids, int n, const aigw_task_t **tasks);
 
     /* state: AIGW_TASK_STATE_ANY or one. limit: 1..100. cursor: of the page before, NULL: the first. APR_EINVAL: that is no cursor of ours. */
     apr_status_t (*task_list)(aigw_store_t *store, apr_pool_t *p, const char *owner, int state, int limit, const char *cursor,

@@ -9,7 +9,10 @@
 
 /* ------------------------------------------------------------------ counting */
 
-AIGW_SQL_STATEMENT(owner_less, OWNER_LESS, "UPDATE aigw_owner SET pending = pending - $2, unfinished = unfinished - $3 WHERE owner = $1");
+AIGW_SQL_STATEMENT(
+    owner_less, OWNER_LESS,
+    "UPDATE aigw_owner SET pending = pending - $2, unfinished = unfinished - $3, held = CASE WHEN CAST($2 AS {bigint}) < 0 THEN 0 ELSE "
+    "held END WHERE owner = $1");
 
 static apr_status_t count_less(aigw_sql_t *sql, apr_pool_t *p, const char *owner, int pending, int unfinished)
 {
@@ -45,17 +48,19 @@ apr_status_t aigw_sql_task_cancel(aigw_sql_t *sql, apr_pool_t *p, const char *id
 
 /* ------------------------------------------------------------------ claim */
 
-AIGW_SQL_STATEMENT(owner_turn, OWNER_TURN, "SELECT owner FROM aigw_owner WHERE pending > 0 ORDER BY served, owner LIMIT 1 {skip}");
+AIGW_SQL_STATEMENT(owner_turn, OWNER_TURN,
+                   "SELECT owner FROM aigw_owner WHERE pending > 0 AND held <= {now} ORDER BY served, owner LIMIT 1 {skip}");
 AIGW_SQL_STATEMENT(
     task_claim, TASK_CLAIM,
     "UPDATE aigw_task SET state = 1, attempts = attempts + 1, started = CASE started WHEN 0 THEN {now} ELSE started END, lease_holder = $2,"
     " lease_number = lease_number + 1, lease_until = {now} + $3 WHERE id = (SELECT id FROM aigw_task WHERE owner = $1 AND state = 0"
-    " ORDER BY priority DESC, created, id LIMIT 1 {skip}) RETURNING " AIGW_SQL_TASK_MANY ", lease_number");
+    " AND later <= {now} ORDER BY priority DESC, created, id LIMIT 1 {skip}) RETURNING " AIGW_SQL_TASK_MANY ", lease_number");
 AIGW_SQL_STATEMENT(owner_served, OWNER_SERVED, "UPDATE aigw_owner SET pending = pending - 1, served = {now} WHERE owner = $1");
-/* never needed, unless somebody changed the tables by hand */
-AIGW_SQL_STATEMENT(owner_mend, OWNER_MEND,
-                   "UPDATE aigw_owner SET pending = (SELECT COUNT(*) FROM aigw_task t WHERE t.owner = $1 AND t.state = 0), served = {now} "
-                   "WHERE owner = $1");
+/* Nothing of his is due: not before the first of those that wait. (The count is right, unless somebody changed the tables by hand.) */
+AIGW_SQL_STATEMENT(
+    owner_mend, OWNER_MEND,
+    "UPDATE aigw_owner SET pending = (SELECT COUNT(*) FROM aigw_task t WHERE t.owner = $1 AND t.state = 0), held = COALESCE((SELECT "
+    "MIN(later) FROM aigw_task t WHERE t.owner = $1 AND t.state = 0), 0) WHERE owner = $1");
 
 apr_status_t aigw_sql_task_claim(aigw_sql_t *sql, apr_pool_t *p, const char *holder, int max, apr_interval_time_t lease,
                                  const aigw_task_t **tasks, aigw_task_lease_t *leases, int *n)
@@ -128,16 +133,19 @@ AIGW_SQL_STATEMENT(task_end, TASK_END,
                    "WHEN 2 THEN 1 ELSE progress END,"
                    " completed = {now}, expires = {now} + ttl WHERE id = $1 AND state = 1 AND lease_holder = $2 AND lease_number = $3 "
                    "RETURNING owner, callback_url");
-AIGW_SQL_STATEMENT(task_back, TASK_BACK,
-                   "UPDATE aigw_task SET state = 0, attempts = attempts - 1, progress = 0, tokens = -1 WHERE id = $1 AND state = 1 AND "
-                   "lease_holder = $2 AND"
-                   " lease_number = $3 RETURNING owner");
+AIGW_SQL_STATEMENT(
+    task_back, TASK_BACK,
+    "UPDATE aigw_task SET state = 0, attempts = attempts - 1, progress = 0, tokens = -1, later = CASE CAST($4 AS {bigint}) WHEN 0 "
+    "THEN 0 ELSE {now} + $4 END WHERE id = $1 AND state = 1 AND "
+    "lease_holder = $2 AND"
+    " lease_number = $3 RETURNING owner");
 AIGW_SQL_STATEMENT(task_ended, TASK_ENDED,
                    "SELECT id FROM aigw_task WHERE id = $1 AND state <> 1 AND lease_holder = $2 AND lease_number = $3");
 
 static apr_status_t hand_back(aigw_sql_t *sql, apr_pool_t *p, const aigw_task_end_t *end, aigw_sql_rows_t *rows)
 {
-    const aigw_sql_value_t args[] = {aigw_sql_text(end->lease.id), aigw_sql_text(end->lease.holder), aigw_sql_int(end->lease.number)};
+    const aigw_sql_value_t args[] = {aigw_sql_text(end->lease.id), aigw_sql_text(end->lease.holder), aigw_sql_int(end->lease.number),
+                                     aigw_sql_int(end->delay)};
     apr_status_t rv = AIGW_SQL_RUN(task_back, args, rows);
 
     return rv == APR_SUCCESS && rows->count ? count_less(sql, p, aigw_sql_cell_text(rows, 0, 0), -1, 0) : rv;

@@ -10,13 +10,14 @@ static const char *const steps[] = {
     " request TEXT NOT NULL, priority INTEGER NOT NULL, state INTEGER NOT NULL, attempts INTEGER NOT NULL, cancelling INTEGER NOT NULL,"
     " progress DOUBLE PRECISION NOT NULL, tokens {bigint} NOT NULL, result TEXT, error TEXT, usage TEXT,"
     " created {bigint} NOT NULL, started {bigint} NOT NULL, completed {bigint} NOT NULL, expires {bigint} NOT NULL, ttl {bigint} NOT NULL,"
-    " callback_url TEXT, lease_holder TEXT, lease_number {bigint} NOT NULL, lease_until {bigint} NOT NULL);"
+    " callback_url TEXT, lease_holder TEXT, lease_number {bigint} NOT NULL, lease_until {bigint} NOT NULL, later {bigint} NOT NULL);"
     "CREATE INDEX aigw_task_page ON aigw_task (owner, created DESC, id DESC);"
     "CREATE INDEX aigw_task_next ON aigw_task (owner, priority DESC, created, id) WHERE state = 0;"
     "CREATE INDEX aigw_task_lease ON aigw_task (lease_until) WHERE state = 1;"
     "CREATE INDEX aigw_task_ttl ON aigw_task (expires) WHERE state > 1;"
-    /* Whose turn it is: who has something that waits, and was served longest ago. */
-    "CREATE TABLE aigw_owner (owner TEXT PRIMARY KEY, pending {bigint} NOT NULL, unfinished {bigint} NOT NULL, served {bigint} NOT NULL);"
+    /* Whose turn it is: who has something that waits, and was served longest ago. held: all that waits is to be run later than that (aigw_task.later). */
+    "CREATE TABLE aigw_owner (owner TEXT PRIMARY KEY, pending {bigint} NOT NULL, unfinished {bigint} NOT NULL, served {bigint} NOT NULL,"
+    " held {bigint} NOT NULL);"
     "CREATE INDEX aigw_owner_turn ON aigw_owner (served, owner) WHERE pending > 0;"
     "CREATE INDEX aigw_owner_idle ON aigw_owner (served) WHERE unfinished = 0;"
     /* Idempotency keys. */

@@ -12,14 +12,16 @@ AIGW_SQL_STATEMENT(
     "INSERT INTO aigw_once (owner, name, fingerprint, task, forget) VALUES ($1, $2, $3, $4, {now} + $5) ON CONFLICT DO NOTHING");
 AIGW_SQL_STATEMENT(once_get, ONCE_GET, "SELECT fingerprint, task FROM aigw_once WHERE owner = $1 AND name = $2");
 AIGW_SQL_STATEMENT(owner_add, OWNER_ADD,
-                   "INSERT INTO aigw_owner (owner, pending, unfinished, served) VALUES ($1, 0, 0, 0) ON CONFLICT DO NOTHING");
-AIGW_SQL_STATEMENT(owner_count, OWNER_COUNT,
-                   "UPDATE aigw_owner SET pending = pending + 1, unfinished = unfinished + 1 WHERE owner = $1 AND (CAST($2 AS {bigint}) = "
-                   "0 OR unfinished < $2)");
-AIGW_SQL_STATEMENT(task_add, TASK_ADD,
-                   "INSERT INTO aigw_task (id, owner, server, identity, endpoint, model, request, priority, ttl, callback_url, state, "
-                   "attempts, cancelling, progress, tokens, created, started, completed, expires,"
-                   " lease_number, lease_until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, 0, -1, {now}, 0, 0, 0, 0, 0)");
+                   "INSERT INTO aigw_owner (owner, pending, unfinished, served, held) VALUES ($1, 0, 0, 0, 0) ON CONFLICT DO NOTHING");
+AIGW_SQL_STATEMENT(
+    owner_count, OWNER_COUNT,
+    "UPDATE aigw_owner SET pending = pending + 1, unfinished = unfinished + 1, held = 0 WHERE owner = $1 AND (CAST($2 AS {bigint}) = "
+    "0 OR unfinished < $2)");
+AIGW_SQL_STATEMENT(
+    task_add, TASK_ADD,
+    "INSERT INTO aigw_task (id, owner, server, identity, endpoint, model, request, priority, ttl, callback_url, state, "
+    "attempts, cancelling, progress, tokens, created, started, completed, expires,"
+    " lease_number, lease_until, later) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, 0, -1, {now}, 0, 0, 0, 0, 0, 0)");
 
 /* APR_SUCCESS: the key is new now. Else what task_create says; *task where it is known. */
 static apr_status_t claim_key(aigw_sql_t *sql, apr_pool_t *p, const aigw_task_t *from, const aigw_task_once_t *once,
@@ -70,6 +72,7 @@ apr_status_t aigw_sql_task_create(aigw_sql_t *sql, apr_pool_t *p, const aigw_tas
 
 AIGW_SQL_STATEMENT(task_get, TASK_GET, "SELECT " AIGW_SQL_TASK_FEW " FROM aigw_task WHERE id = $1 AND owner = $2");
 AIGW_SQL_STATEMENT(task_get_many, TASK_GET_MANY, "SELECT " AIGW_SQL_TASK_MANY " FROM aigw_task WHERE id = $1 AND owner = $2");
+AIGW_SQL_STATEMENT(task_look, TASK_LOOK, "SELECT " AIGW_SQL_TASK_FEW " FROM aigw_task WHERE id = $1");
 AIGW_SQL_STATEMENT(gone_get, GONE_GET, "SELECT id FROM aigw_gone WHERE id = $1 AND owner = $2 AND forget > {now}");
 AIGW_SQL_STATEMENT(task_page, TASK_PAGE,
                    "SELECT " AIGW_SQL_TASK_FEW " FROM aigw_task WHERE owner = $1 AND (CAST($2 AS INTEGER) < 0 OR state = $2) AND (created, "
@@ -90,6 +93,21 @@ apr_status_t aigw_sql_task_get(aigw_sql_t *sql, apr_pool_t *p, const char *id, c
     }
     rv = AIGW_SQL_RUN(gone_get, args, &rows);
     return rv != APR_SUCCESS ? rv : rows.count ? APR_EOF : APR_NOTFOUND;
+}
+
+apr_status_t aigw_sql_task_look(aigw_sql_t *sql, apr_pool_t *p, const char *const *ids, int n, const aigw_task_t **tasks)
+{
+    apr_status_t rv = APR_SUCCESS;
+    int i;
+
+    for (i = 0; rv == APR_SUCCESS && i < n; i++) {
+        const aigw_sql_value_t args[] = {aigw_sql_text(ids[i])};
+        aigw_sql_rows_t rows;
+
+        rv = AIGW_SQL_RUN(task_look, args, &rows);
+        tasks[i] = rv == APR_SUCCESS && rows.count ? aigw_sql_task_of(&rows, 0, p) : NULL;
+    }
+    return rv;
 }
 
 /* Where the next page begins: "time-id" of the last task of this one. */

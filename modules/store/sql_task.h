@@ -8,6 +8,7 @@
 apr_status_t aigw_sql_task_create(aigw_sql_t *sql, apr_pool_t *p, const aigw_task_t *from, const aigw_task_once_t *once, int max,
                                   const aigw_task_t **task);
 apr_status_t aigw_sql_task_get(aigw_sql_t *sql, apr_pool_t *p, const char *id, const char *owner, int with, const aigw_task_t **task);
+apr_status_t aigw_sql_task_look(aigw_sql_t *sql, apr_pool_t *p, const char *const *ids, int n, const aigw_task_t **tasks);
 apr_status_t aigw_sql_task_list(aigw_sql_t *sql, apr_pool_t *p, const char *owner, int state, int limit, const char *cursor,
                                 aigw_task_page_t *page);
 apr_status_t aigw_sql_task_cancel(aigw_sql_t *sql, apr_pool_t *p, const char *id, const char *owner, const aigw_task_t **task);

@@ -51,6 +51,28 @@ apr_status_t aigw_store_sql_task_get(aigw_store_t *store, apr_pool_t *p, const c
     return store->sql->read(store, p, task_get, &args);
 }
 
+/* ------------------------------------------------------------------ task_look */
+
+typedef struct task_look_t {
+    const char *const *ids;
+    int n;
+    const aigw_task_t **tasks;
+} task_look_t;
+
+static apr_status_t task_look(aigw_sql_t *sql, apr_pool_t *p, void *baton)
+{
+    task_look_t *a = baton;
+
+    return aigw_sql_task_look(sql, p, a->ids, a->n, a->tasks);
+}
+
+apr_status_t aigw_store_sql_task_look(aigw_store_t *store, apr_pool_t *p, const char *const *ids, int n, const aigw_task_t **tasks)
+{
+    task_look_t args = {ids, n, tasks};
+
+    return store->sql->read(store, p, task_look, &args);
+}
+
 /* ------------------------------------------------------------------ task_list */
 
 typedef struct task_list_t {

@@ -24,15 +24,17 @@ struct aigw_store_t {
 /* Fills in all of aigw_store_vt but name, check, prepare, open. */
 #define AIGW_STORE_SQL_MEMBERS                                                                                                             \
     .ping = aigw_store_sql_ping, .task_create = aigw_store_sql_task_create, .task_get = aigw_store_sql_task_get,                           \
-    .task_list = aigw_store_sql_task_list, .task_cancel = aigw_store_sql_task_cancel, .task_claim = aigw_store_sql_task_claim,             \
-    .task_beat = aigw_store_sql_task_beat, .task_end = aigw_store_sql_task_end, .task_sweep = aigw_store_sql_task_sweep,                   \
-    .callback_claim = aigw_store_sql_callback_claim, .callback_tried = aigw_store_sql_callback_tried, .count = aigw_store_sql_count
+    .task_look = aigw_store_sql_task_look, .task_list = aigw_store_sql_task_list, .task_cancel = aigw_store_sql_task_cancel,               \
+    .task_claim = aigw_store_sql_task_claim, .task_beat = aigw_store_sql_task_beat, .task_end = aigw_store_sql_task_end,                   \
+    .task_sweep = aigw_store_sql_task_sweep, .callback_claim = aigw_store_sql_callback_claim,                                              \
+    .callback_tried = aigw_store_sql_callback_tried, .count = aigw_store_sql_count
 
 apr_status_t aigw_store_sql_ping(aigw_store_t *store);
 apr_status_t aigw_store_sql_task_create(aigw_store_t *store, apr_pool_t *p, const aigw_task_t *from, const aigw_task_once_t *once, int max,
                                         const aigw_task_t **task);
 apr_status_t aigw_store_sql_task_get(aigw_store_t *store, apr_pool_t *p, const char *id, const char *owner, int with,
                                      const aigw_task_t **task);
+apr_status_t aigw_store_sql_task_look(aigw_store_t *store, apr_pool_t *p, const char *const *ids, int n, const aigw_task_t **tasks);
 apr_status_t aigw_store_sql_task_list(aigw_store_t *store, apr_pool_t *p, const char *owner, int state, int limit, const char *cursor,
                                       aigw_task_page_t *page);
 apr_status_t aigw_store_sql_task_cancel(aigw_store_t *store, apr_pool_t *p, const char *id, const char *owner, const aigw_task_t **task);

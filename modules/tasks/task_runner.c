@@ -312,7 +312,7 @@ static void write_ends(apr_pool_t *p)
     n = 0;
     APR_RING_FOREACH(run, &ended, run_t, link)
     {
-        const aigw_task_end_t end = {run->lease, run->state, run->result, run->error, run->usage, run->used, 0};
+        const aigw_task_end_t end = {run->lease, run->state, run->result, run->error, run->usage, run->used, 0, 0};
 
         ends[n++] = end;
     }

@@ -10,7 +10,7 @@ use AIGW::Server;
 use Time::HiRes qw(sleep time);
 
 use constant { PENDING => 0, RUNNING => 1, COMPLETED => 2, FAILED => 3, CANCELLED => 4, ANY => -1, SECOND => 1_000_000, DAY => 86_400_000_000 };
-use constant SUITE => 62;
+use constant SUITE => 67;
 
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : ());
 plan tests => SUITE * @stores, need_module('mod_aigw', 'mod_aigw_test');
@@ -126,6 +126,17 @@ sub suite {
     my ($back) = grep { $_->{id} eq $turns[2]{id} } claim('h2', 100);
     is_deeply [@$back{qw(attempts holder number)}], [1, 'h2', 2], '… and is begun again, which is not counted';
     is end($turns[2], COMPLETED), 'lost', '… and who had it has it no more';
+    is_deeply [map { $_ && $_->{id} } @{ op('look', ids => [$turns[1]{id}, '0' x 32, $back->{id}])->{tasks} }], [$turns[1]{id}, undef, $back->{id}], 'several are looked at';
+    end($back, PENDING, delay => 60 * SECOND);
+    is_deeply [claim('h2', 100)], [], 'one that is handed back for later is not begun yet';
+    my $other = create($back->{owner})->{task}{id};
+    my @now = claim('h2', 100);
+    is_deeply [map { $_->{id} } @now], [$other], '… another one of its owner is';
+    end($now[0], PENDING, delay => 1000);
+    until_so '… and a later one, when its time has come', sub { @now = claim('h2', 100) };
+    is $now[0]{id}, $other, '… that one';
+    end($now[0], COMPLETED);
+    op('cancel', id => $back->{id}, owner => $back->{owner});
     my ($short) = (create('f'), claim('h3', 100, 1000))[1];
     until_so 'a lease that is over', sub { op('sweep', attempts => 2, error => '"lost"'); op('get', id => $short->{id}, owner => 'f')->{task}{state} == PENDING };
     is end($short, COMPLETED), 'lost', '… is over';

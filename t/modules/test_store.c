@@ -116,6 +116,27 @@ static apr_status_t get(work_t *w)
     return rv;
 }
 
+static apr_status_t look(work_t *w)
+{
+    const json_t *all = json_object_get(w->in, "ids"), *id;
+    const char *ids[MANY];
+    const aigw_task_t *tasks[MANY];
+    json_t *found = json_array();
+    size_t i, n = json_array_size(all);
+    apr_status_t rv;
+
+    json_array_foreach(all, i, id)
+    {
+        ids[i] = json_string_value(id);
+    }
+    rv = w->vt->task_look(w->store, w->p, ids, (int)n, tasks);
+    for (i = 0; rv == APR_SUCCESS && i < n; i++) {
+        json_array_append_new(found, tasks[i] ? task_json(tasks[i]) : json_null());
+    }
+    json_object_set_new(w->out, "tasks", found);
+    return rv;
+}
+
 static apr_status_t list(work_t *w)
 {
     aigw_task_page_t page;
@@ -198,7 +219,8 @@ static apr_status_t end(work_t *w)
                                    .result = text(in, "result"),
                                    .error = text(in, "error"),
                                    .usage = text(in, "usage"),
-                                   .tokens = number(in, "tokens")};
+                                   .tokens = number(in, "tokens"),
+                                   .delay = number(in, "delay")};
 
         ends[i] = e;
     }
@@ -270,9 +292,9 @@ static apr_status_t ping(work_t *w)
 
 /* ------------------------------------------------------------------ one request */
 
-static const operation_t operations[] = {{"create", create},       {"get", get},  {"list", list},   {"cancel", cancel}, {"claim", claim},
-                                         {"beat", beat},           {"end", end},  {"sweep", sweep}, {"count", count},   {"tried", tried},
-                                         {"callbacks", callbacks}, {"ping", ping}};
+static const operation_t operations[] = {
+    {"create", create}, {"get", get},     {"look", look},   {"list", list},   {"cancel", cancel},       {"claim", claim}, {"beat", beat},
+    {"end", end},       {"sweep", sweep}, {"count", count}, {"tried", tried}, {"callbacks", callbacks}, {"ping", ping}};
 
 static const char *name_of(apr_pool_t *p, apr_status_t rv)
 {
