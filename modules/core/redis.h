@@ -31,7 +31,7 @@ typedef struct aigw_redis_apart_t {
 /* In p. NULL: there is no AIGWRedis. To ask it in a child, open it there. */
 aigw_redis_t *aigw_redis_apart(apr_pool_t *p, const aigw_redis_apart_t *options);
 
-/* child_init, behind aigw_redis_child_init(), once. 0: no memory, which was logged. */
+/* child_init, behind aigw_redis_child_init(), once; it is in pchild, and not in a pool below. 0: no memory, which was logged. */
 int aigw_redis_apart_open(aigw_redis_t *apart);
 
 #endif

@@ -70,6 +70,13 @@ static void complain(aigw_store_redis_t *self, const char *why)
     }
 }
 
+/* Neither now nor soon: who runs it has to do something. */
+static apr_status_t strange(aigw_store_redis_t *self, const char *why)
+{
+    ap_log_error(APLOG_MARK, APLOG_CRIT, 0, self->server, "AIGW0517: the store: Redis does not do a step: %s", why);
+    return APR_EGENERAL;
+}
+
 static apr_status_t refused(aigw_store_redis_t *self, const aigw_redis_reply_t *reply)
 {
     const char *version = says(reply, "AIGWVERSION ");
@@ -87,14 +94,19 @@ static apr_status_t refused(aigw_store_redis_t *self, const aigw_redis_reply_t *
         complain(self, reply->data);
         return APR_EAGAIN;
     }
-    ap_log_error(APLOG_MARK, APLOG_CRIT, 0, self->server, "AIGW0517: the store: Redis refuses a step: %s", reply->data);
-    return APR_EGENERAL;
+    return strange(self, reply->data);
 }
 
 apr_status_t aigw_store_redis_odd(aigw_store_redis_t *self)
 {
-    ap_log_error(APLOG_MARK, APLOG_CRIT, 0, self->server,
-                 "AIGW0518: the store: what Redis answers is not what was asked: has something else keys of these names?");
+    return strange(self, "its answer is not of what was asked: has something else keys of these names?");
+}
+
+apr_status_t aigw_store_redis_too_large(aigw_store_redis_t *self, const char *what, apr_size_t bytes)
+{
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, self->server,
+                 "AIGW0518: the store: a %s of %" APR_SIZE_T_FMT " bytes is too large for Redis: %d are the most", what, bytes,
+                 AIGW_STORE_REDIS_VALUE);
     return APR_EGENERAL;
 }
 
@@ -138,7 +150,8 @@ static aigw_store_t *open_store(apr_pool_t *p, const char *args, const aigw_stor
     apr_pool_t *own = aigw_own_pool(p);
     aigw_store_redis_t *self = own ? apr_pcalloc(own, sizeof *self) : NULL;
 
-    if (!self || !(self->redis = aigw_store_redis_client(own, options)) || !aigw_redis_apart_open(self->redis) ||
+    /* in p: its cleanups close the connections, and by then the pools below it are gone */
+    if (!self || !(self->redis = aigw_store_redis_client(p, options)) || !aigw_redis_apart_open(self->redis) ||
         pthread_mutex_init(&self->mutex, NULL) != 0) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, options->server,
                      "AIGW0519: no memory for the store in this child: it refuses what needs it");

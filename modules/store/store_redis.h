@@ -55,6 +55,9 @@ apr_status_t aigw_store_redis_ask(aigw_store_redis_t *self, aigw_redis_script_t 
 /* An answer that is not what was asked for: logged. APR_EGENERAL */
 apr_status_t aigw_store_redis_odd(aigw_store_redis_t *self);
 
+/* What ("request") has so many bytes: logged. APR_EGENERAL */
+apr_status_t aigw_store_redis_too_large(aigw_store_redis_t *self, const char *what, apr_size_t bytes);
+
 /* A field of a reply. */
 apr_int64_t aigw_store_redis_int(const aigw_redis_reply_t *field);  /* nil: 0 */
 const char *aigw_store_redis_text(const aigw_redis_reply_t *field); /* nil: NULL */

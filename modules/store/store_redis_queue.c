@@ -236,12 +236,13 @@ static apr_status_t end_some(aigw_store_redis_t *self, apr_pool_t *p, aigw_task_
 
 apr_status_t aigw_store_redis_end(aigw_store_t *store, apr_pool_t *p, aigw_task_end_t *ends, int n)
 {
+    aigw_store_redis_t *self = (aigw_store_redis_t *)store;
     apr_status_t rv = APR_SUCCESS;
     int i, some;
 
     for (i = 0; rv == APR_SUCCESS && i < n; i += some) {
         some = portion(ends + i, n - i);
-        rv = some ? end_some((aigw_store_redis_t *)store, p, ends + i, some) : APR_EGENERAL;
+        rv = some ? end_some(self, p, ends + i, some) : aigw_store_redis_too_large(self, "result", strlen(ends[i].result));
     }
     return rv;
 }

@@ -118,8 +118,8 @@ apr_status_t aigw_store_redis_create(aigw_store_t *store, apr_pool_t *p, const a
     apr_status_t rv;
     apr_size_t i;
 
-    if (strlen(from->id) != AIGW_TASK_ID || strlen(from->request) > AIGW_STORE_REDIS_VALUE) {
-        return APR_EGENERAL;
+    if (strlen(from->request) > AIGW_STORE_REDIS_VALUE) {
+        return aigw_store_redis_too_large(self, "request", strlen(from->request));
     }
     for (i = 0; i < sizeof texts / sizeof *texts; i++) {
         aigw_store_redis_add(&args, texts[i]);
