@@ -172,7 +172,7 @@ for my $name (@stores) {
     my $server = { pgsql => 'AIGW::Postgres', redis => 'AIGW::Redis' }->{$name};
     $server &&= $server->new;
     my $say = { sqlite => sub { 'AIGWStore sqlite:store/aigw.db' }, pgsql => sub { 'AIGWStore "pgsql:' . $server->conninfo . '"' }, redis => sub { "AIGWStore redis\nAIGWRedis " . $server->url } }->{$name}->();
-    $gw = AIGW::Server->new(conf => "$say\n<Location /store>\nSetHandler aigw-test-store\n</Location>\n");
+    $gw = AIGW::Server->new(conf => "$say\nAIGWTaskWorkers 0\n<Location /store>\nSetHandler aigw-test-store\n</Location>\n");
     suite($name);
     $gw->stop;
 }
