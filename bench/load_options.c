@@ -14,6 +14,7 @@ load_options opt = {.host = "127.0.0.1",
                     .streams = 100,
                     .tokens = 100,
                     .rate = 10,
+                    .status = 200,
                     .pause_ms = 20,
                     .timeout = 120};
 
@@ -31,6 +32,7 @@ static void usage(void)
           "  --delay-ms T          aigw-model: until the first one (0)\n"
           "  --body JSON|@FILE     what is posted, instead of these\n"
           "  --json                an answer without a stream\n"
+          "  --status N            which status is no loss (200)\n"
           "how often:\n"
           "  --streams N           how many at once (100)\n"
           "  --total M             how many in all (as many as --streams)\n"
@@ -89,6 +91,7 @@ static const struct plain_option {
              {"timeout", REAL, &opt.timeout},
              {"keep-alive", FLAG, &opt.keep_alive},
              {"json", FLAG, &opt.json},
+             {"status", INT, &opt.status},
              {"tls", FLAG, &opt.tls},
              {"hold", FLAG, &opt.hold},
              {"abort-percent", INT, &opt.abort_percent},

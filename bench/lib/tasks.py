@@ -1,0 +1,162 @@
+"""A gateway with tasks, and what a benchmark asks it."""
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+
+from . import process
+from .postgres import Postgres
+from .redis import Redis
+from .servers import Gateway, Shape, Unavailable
+from .session import Session
+
+PATH = "/api/v1/tasks"
+STORES = ("sqlite", "sqlite-normal", "pgsql", "redis")
+
+
+class Store:
+    """While it lasts there is what AIGWStore names. lines is None: there is no such server here."""
+
+    def __init__(self, name, folder):
+        self.name, self.folder, self.server, self.lines = name, folder, None, None
+
+    def __enter__(self):
+        os.makedirs(self.folder, exist_ok=True)
+        os.chmod(self.folder, 0o755)
+        if self.name.startswith("sqlite"):
+            # a folder that the gateway makes itself, so that it is its children's
+            self.lines = [f'AIGWStore "sqlite:{self.folder}/{self.name}/aigw.db"', f"AIGWStoreSync {'normal' if self.name.endswith('normal') else 'full'}"]
+            return self
+        self.server = (Postgres if self.name == "pgsql" else Redis)(os.path.join(self.folder, self.name))
+        self.server.__enter__()
+        if self.server.port and self.name == "pgsql":
+            self.lines = [f'AIGWStore "pgsql:{self.server.conninfo()}"', "AIGWStoreConnections 4"]
+        elif self.server.port:
+            self.lines = [f"AIGWRedis redis://127.0.0.1:{self.server.port}", "AIGWStore redis"]
+        return self
+
+    def __exit__(self, *problem):
+        if self.server:
+            self.server.__exit__(*problem)
+
+
+class Tasks(Session):
+    """A gateway on that store; children: its processes."""
+
+    def __init__(self, build, folder, store, children, lines=()):
+        super().__init__(Gateway(build, children=children), folder, Shape(tasks=[*store.lines, *lines]))
+
+    def create_for(self, clients, seconds, prompt, warmup=0.5):
+        """As fast as they are taken; what the load client says."""
+        return self.ask(["--path", PATH, "--json", "--keep-alive", "--streams", clients, "--seconds", seconds, "--warmup", warmup, "--status", 202,
+                         "--body", json.dumps({"prompt": prompt, "model": "near"})], patience=60 + 2 * seconds)
+
+    def client(self):
+        return Client(self.server.port)
+
+
+class Client:
+    """One connection, which is made anew whenever it breaks. One thread uses it."""
+
+    def __init__(self, port):
+        self.port, self.connection = port, None
+
+    def ask(self, method, path, body=None, headers=None):
+        """(status, JSON); (0, None): there was no answer."""
+        try:
+            if not self.connection:
+                self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            self.connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": "application/json", **(headers or {})})
+            answer = self.connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        except (OSError, ValueError, http.client.HTTPException):
+            self.close()
+            return 0, None
+
+    def close(self):
+        if self.connection:
+            self.connection.close()
+        self.connection = None
+
+    def any_left(self):
+        """Is there one that has not ended?"""
+        for state in ("pending", "running"):
+            status, page = self.ask("GET", f"{PATH}?status={state}&limit=1")
+            if status != 200 or page["tasks"]:
+                return True
+        return False
+
+    def all(self):
+        """Every task of the store, page by page."""
+        tasks, cursor = [], None
+        while True:
+            status, page = self.ask("GET", f"{PATH}?limit=100" + (f"&cursor={cursor}" if cursor else ""))
+            if status != 200:
+                raise Unavailable(f"a page of the list: {status}")
+            tasks += page["tasks"]
+            cursor = page["next_cursor"]
+            if not cursor:
+                return tasks
+
+
+class Killer(threading.Thread):
+    """Kills a child every second, the eldest first, and restarts httpd gracefully when it is told to."""
+
+    def __init__(self, pid, every=1.0):
+        super().__init__(daemon=True)
+        self.pid, self.every, self.killed, self.restarts, self.over = pid, every, 0, 0, threading.Event()
+
+    def run(self):
+        while not self.over.wait(self.every):
+            children = sorted(one for one in process.tree(self.pid) if process.parent(one) == self.pid)
+            if children:
+                try:
+                    os.kill(children[0], signal.SIGKILL)
+                    self.killed += 1
+                except ProcessLookupError:
+                    pass
+
+    def restart(self):
+        self.restarts += 1
+        os.kill(self.pid, signal.SIGUSR1)
+
+    def stop(self):
+        self.over.set()
+        self.join()
+
+
+def create_all(session, n, threads, on_progress):
+    """n tasks, each said until it was taken, by a key of its own; {id: number}."""
+    ids, numbers, lock = {}, iter(range(n)), threading.Lock()
+
+    def one_client():
+        client = session.client()
+        while True:
+            with lock:
+                number = next(numbers, None)
+            if number is None:
+                client.close()
+                return
+            status = 0
+            while status != 202:
+                status, task = client.ask("POST", PATH, {"prompt": words(number), "model": "moment"}, {"Idempotency-Key": f"task-{number}"})
+                if status not in (0, 202, 409, 500, 503):
+                    raise Unavailable(f"creation: {status} {task}")
+                if status != 202:
+                    time.sleep(0.02)
+            with lock:
+                ids[task["task_id"]] = number
+                on_progress(len(ids))
+
+    workers = [threading.Thread(target=one_client, daemon=True) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return ids
+
+
+def words(number):
+    return f"task {number} says its own five words"
