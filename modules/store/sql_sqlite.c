@@ -146,7 +146,7 @@ static int busy(void *data, int tries)
     if (t - self->waiting_since > self->patience || t < self->waiting_since) {
         return 0;
     }
-    apr_sleep(1000);
+    apr_sleep(tries < 50 ? 100 : 1000);
     return 1;
 }
 
