@@ -24,6 +24,7 @@ static void usage(void)
           "  --host ADDRESS        127.0.0.1\n"
           "  --path PATH           /v1/chat/completions\n"
           "  --header 'NAME: VALUE'\n"
+          "  --addresses N         the clients come from so many addresses, 127.0.0.2 and on (127.0.0.1 alone)\n"
           "  --tls                 https, whatever the certificate\n"
           "what is asked:\n"
           "  --model NAME          bench\n"
@@ -92,6 +93,7 @@ static const struct plain_option {
              {"keep-alive", FLAG, &opt.keep_alive},
              {"json", FLAG, &opt.json},
              {"status", INT, &opt.status},
+             {"addresses", INT, &opt.addresses},
              {"tls", FLAG, &opt.tls},
              {"hold", FLAG, &opt.hold},
              {"abort-percent", INT, &opt.abort_percent},

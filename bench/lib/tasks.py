@@ -13,6 +13,7 @@ from .servers import Gateway, Shape, Unavailable
 from .session import Session
 
 PATH = "/api/v1/tasks"
+PROMPT = "five words for a task"
 STORES = ("sqlite", "sqlite-normal", "pgsql", "redis")
 
 
@@ -48,10 +49,16 @@ class Tasks(Session):
     def __init__(self, build, folder, store, children, lines=()):
         super().__init__(Gateway(build, children=children), folder, Shape(tasks=[*store.lines, *lines]))
 
-    def create_for(self, clients, seconds, prompt, warmup=0.5):
-        """As fast as they are taken; what the load client says."""
-        return self.ask(["--path", PATH, "--json", "--keep-alive", "--streams", clients, "--seconds", seconds, "--warmup", warmup, "--status", 202,
-                         "--body", json.dumps({"prompt": prompt, "model": "near"})], patience=60 + 2 * seconds)
+    def create_for(self, clients, seconds, owners=1):
+        """As fast as they are taken, by so many users; what the load client says."""
+        return self._ask_for(clients, seconds, ["--path", PATH, "--status", 202, "--addresses", owners, "--body", json.dumps({"prompt": PROMPT, "model": "near"})])
+
+    def chat_for(self, clients, seconds):
+        """The same question without a task: what the way there and back takes, and what else this machine does."""
+        return self._ask_for(clients, seconds, ["--model", "near"])
+
+    def _ask_for(self, clients, seconds, options):
+        return self.ask([*options, "--json", "--keep-alive", "--streams", clients, "--seconds", seconds, "--warmup", 0.5], patience=60 + 2 * seconds)
 
     def client(self):
         return Client(self.server.port)
@@ -99,6 +106,26 @@ class Client:
             cursor = page["next_cursor"]
             if not cursor:
                 return tasks
+
+
+def disk_sync(folder, seconds=1.0):
+    """What it takes to have 4 KB on the disk for good: (p50, p99) in ms. Whatever a store promises to keep cannot be faster."""
+    took, path = [], os.path.join(folder, "sync")
+    handle = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+    try:
+        os.write(handle, bytes(1 << 20))
+        os.fsync(handle)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end or len(took) < 100:
+            began = time.perf_counter()
+            os.pwrite(handle, os.urandom(4096), 4096 * (len(took) % 256))
+            os.fdatasync(handle)
+            took.append((time.perf_counter() - began) * 1e3)
+    finally:
+        os.close(handle)
+        os.unlink(path)
+    took.sort()
+    return took[len(took) // 2], took[len(took) * 99 // 100]
 
 
 class Killer(threading.Thread):
