@@ -12,7 +12,6 @@
 #define PROMPT_MAX   4000 /* characters, as on /api/v1/generate */
 #define STEPS_MAX    100000
 #define PRIORITY_MAX 100
-#define TTL_MAX      (366 * 24 * 3600)
 #define KEY_MAX      255 /* Idempotency-Key */
 #define KEY_KEPT     (APR_INT64_C(24) * 3600 * APR_USEC_PER_SEC)
 
@@ -135,7 +134,7 @@ static const aigw_error_t *read_wish(apr_pool_t *p, json_t *from, wish_t *wish)
     }
     error = json_object_get(from, "prompt") ? read_short(p, from, wish) : read_long(p, from, wish);
     if (error || (error = read_number(p, from, "priority", -PRIORITY_MAX, PRIORITY_MAX, &priority)) ||
-        (error = read_number(p, from, "ttl", 1, TTL_MAX, &ttl))) {
+        (error = read_number(p, from, "ttl", 1, apr_time_sec(aigw_tasks_conf()->ttl_max), &ttl))) {
         return error;
     }
     wish->priority = (int)priority;
@@ -194,7 +193,7 @@ static const aigw_error_t *put(request_rec *r, const aigw_store_vt *vt, aigw_sto
     aigw_task_t from = {.id = new_id(r->pool),
                         .owner = aigw_task_owner(r->pool, context),
                         .server = aigw_task_server_name(r->pool, r->server),
-                        .identity = aigw_task_identity_write(r->pool, context),
+                        .identity = aigw_task_identity_write(r->pool, context, r->uri),
                         .endpoint = wish->endpoint,
                         .model = model->name,
                         .request = wish->body,
