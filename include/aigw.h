@@ -69,7 +69,7 @@ typedef struct aigw_core_t {
 
     /* A call on behalf of r, to be filled in and run. Its pool is r->pool, or its own where the upstream's policy lets it outlive r. Thread: owner of r. */
     aigw_call_t *(*call_make)(request_rec *r, const aigw_model_t *model);
-    /* A call without a client, in a pool that hangs on no other; context is copied. NULL: out of memory. Any thread. */
+    /* A call without a client, in a pool that hangs on no other; context is copied, and context->section says what configuration holds. NULL: out of memory. Any thread. */
     aigw_call_t *(*call_make_detached)(server_rec *s, const aigw_request_t *context, const aigw_model_t *model);
 
     /* Makes the call for the handler of r: admits, opens, and either runs it here or parks the connection. Returns what the handler must return (OK or SUSPENDED).

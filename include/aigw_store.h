@@ -82,7 +82,8 @@ typedef struct aigw_task_beat_t {
 /* How a task ended; written only by who has the lease. */
 typedef struct aigw_task_end_t {
     aigw_task_lease_t lease;
-    aigw_task_state_e state;            /* COMPLETED, FAILED, CANCELLED; PENDING: handed back, and no attempt is counted */
+    aigw_task_state_e
+        state; /* COMPLETED, FAILED, CANCELLED; PENDING: handed back, and no attempt is counted; cancelled, where its owner wants it to end */
     const char *result, *error, *usage; /* as above */
     apr_int64_t tokens;
     apr_interval_time_t delay; /* PENDING: not to be claimed before now + delay (a limit refused it); 0: at once */

@@ -133,12 +133,12 @@ AIGW_SQL_STATEMENT(task_end, TASK_END,
                    "WHEN 2 THEN 1 ELSE progress END,"
                    " completed = {now}, expires = {now} + ttl WHERE id = $1 AND state = 1 AND lease_holder = $2 AND lease_number = $3 "
                    "RETURNING owner, callback_url");
-AIGW_SQL_STATEMENT(
-    task_back, TASK_BACK,
-    "UPDATE aigw_task SET state = 0, attempts = attempts - 1, progress = 0, tokens = -1, later = CASE CAST($4 AS {bigint}) WHEN 0 "
-    "THEN 0 ELSE {now} + $4 END WHERE id = $1 AND state = 1 AND "
-    "lease_holder = $2 AND"
-    " lease_number = $3 RETURNING owner");
+AIGW_SQL_STATEMENT(task_back, TASK_BACK,
+                   "UPDATE aigw_task SET state = 0, attempts = attempts - 1, started = CASE attempts WHEN 1 THEN 0 ELSE started END, "
+                   "progress = 0, tokens = -1, later = CASE CAST($4 AS {bigint}) WHEN 0 "
+                   "THEN 0 ELSE {now} + $4 END WHERE id = $1 AND state = 1 AND cancelling = 0 AND "
+                   "lease_holder = $2 AND"
+                   " lease_number = $3 RETURNING owner");
 AIGW_SQL_STATEMENT(task_ended, TASK_ENDED,
                    "SELECT id FROM aigw_task WHERE id = $1 AND state <> 1 AND lease_holder = $2 AND lease_number = $3");
 
@@ -178,6 +178,12 @@ apr_status_t aigw_sql_task_end(aigw_sql_t *sql, apr_pool_t *p, aigw_task_end_t *
         aigw_sql_rows_t rows;
 
         rv = end->state == AIGW_TASK_PENDING ? hand_back(sql, p, end, &rows) : finish(sql, p, end, &rows);
+        if (rv == APR_SUCCESS && !rows.count &&
+            end->state == AIGW_TASK_PENDING) { /* its owner wants it to end: nobody is to run it again */
+            const aigw_task_end_t cancelled = {.lease = end->lease, .state = AIGW_TASK_CANCELLED, .tokens = end->tokens};
+
+            rv = finish(sql, p, &cancelled, &rows);
+        }
         if (rv == APR_SUCCESS && !rows.count) {
             rv = AIGW_SQL_RUN(task_ended, args, &rows);
         }

@@ -2,7 +2,9 @@
 #include "tasks.h"
 #include "aigw_task_body.h"
 
+#include <http_core.h>
 #include <http_protocol.h>
+#include <http_request.h>
 #include <apr_escape.h>
 #include <apr_strings.h>
 #include <openssl/evp.h>
@@ -60,9 +62,27 @@ static const aigw_error_t *refusal(apr_pool_t *p, apr_status_t rv)
     case APR_ENOSPC:
         return aigw_tasks_core->error_make(p, HTTP_TOO_MANY_REQUESTS, "quota_exceeded", NULL,
                                            "You have %d tasks that are not finished, and may have no more.", aigw_tasks_conf()->per_user);
+    case APR_EOF:
+    case APR_NOTFOUND: /* the key outlives its task where that has a short TTL */
+        return aigw_tasks_core->error_make(p, HTTP_GONE, "gone", NULL,
+                                           "The task of this Idempotency-Key is finished, and is not kept any more.");
     default:
         return aigw_task_unavailable(p);
     }
+}
+
+/* Where this server has the endpoint at its own address too, who may not ask it there may not by a task: Require, scopes and all. */
+static const aigw_error_t *permitted(request_rec *r, const char *endpoint)
+{
+    request_rec *there = ap_sub_req_method_uri("POST", endpoint, r, NULL);
+    const core_dir_config *section = ap_get_core_module_config(there->per_dir_config);
+    const int ours = section->handler && !strncmp(section->handler, "aigw-", 5), status = there->status;
+
+    ap_destroy_sub_req(there);
+    if (ours && (status == HTTP_UNAUTHORIZED || status == HTTP_FORBIDDEN)) {
+        return aigw_tasks_core->error_make(r->pool, HTTP_FORBIDDEN, "insufficient_scope", "endpoint", "You may not ask %s.", endpoint);
+    }
+    return NULL;
 }
 
 static const aigw_error_t *put(request_rec *r, const aigw_store_vt *vt, aigw_store_t *store, const aigw_task_body_t *body,
@@ -72,7 +92,7 @@ static const aigw_error_t *put(request_rec *r, const aigw_store_vt *vt, aigw_sto
     aigw_task_t from = {.id = new_id(r->pool),
                         .owner = aigw_task_owner(r->pool, context),
                         .server = aigw_task_server_name(r->pool, r->server),
-                        .identity = aigw_task_identity_write(r->pool, context),
+                        .identity = aigw_task_identity_write(r->pool, context, r->uri),
                         .endpoint = body->endpoint,
                         .model = model->name,
                         .request = body->request,
@@ -103,9 +123,17 @@ const aigw_error_t *aigw_task_create(request_rec *r, const aigw_store_vt *vt, ai
     if (aigw_task_body_read(&body, data, len, aigw_tasks_conf()->ttl, r->pool, &fault) != APR_SUCCESS) {
         return aigw_tasks_core->error_make(r->pool, HTTP_BAD_REQUEST, fault.code, fault.param, "%s", fault.message);
     }
+    if (body.ttl > aigw_tasks_conf()->ttl_max) {
+        return aigw_tasks_core->error_make(r->pool, HTTP_BAD_REQUEST, "validation_error", "ttl",
+                                           "ttl must be an integer from 1 to %" APR_INT64_T_FMT ".",
+                                           (apr_int64_t)apr_time_sec(aigw_tasks_conf()->ttl_max));
+    }
     once.fingerprint = fingerprint(r->pool, data, len);
     error = aigw_tasks_check(r->server, r->pool, body.endpoint, body.request, body.len, body.prefix, &model);
     if (error) {
+        return error;
+    }
+    if ((error = permitted(r, body.endpoint)) != NULL) {
         return error;
     }
     if (!aigw_tasks_core->model_allowed(aigw_tasks_core->request(r), model)) {

@@ -170,7 +170,7 @@ sub suite {
 for my $name (@stores) {
     my $pg = $name eq 'pgsql' ? AIGW::Postgres->new : undef;
     my $say = $pg ? 'AIGWStore "pgsql:' . $pg->conninfo . '"' : 'AIGWStore sqlite:store/aigw.db';
-    $gw = AIGW::Server->new(conf => "$say\n<Location /store>\nSetHandler aigw-test-store\n</Location>\n");
+    $gw = AIGW::Server->new(conf => "$say\nAIGWTaskWorkers 0\n<Location /store>\nSetHandler aigw-test-store\n</Location>\n");
     suite($name);
     $gw->stop;
 }
