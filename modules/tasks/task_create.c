@@ -71,18 +71,24 @@ static const aigw_error_t *refusal(apr_pool_t *p, apr_status_t rv)
     }
 }
 
+/* Does SetHandler say one of ours there? Also where authorization has ended the request before its handler was known. */
+static int is_ours(request_rec *r)
+{
+    const core_dir_config *section = ap_get_core_module_config(r->per_dir_config);
+    const char *fault = NULL, *handler = section->expr_handler ? ap_expr_str_exec(r, section->expr_handler, &fault) : NULL;
+
+    return handler && !fault && !strncmp(handler, "aigw-", 5);
+}
+
 /* Where this server has the endpoint at its own address too, who may not ask it there may not by a task: Require, scopes and all. */
 static const aigw_error_t *permitted(request_rec *r, const char *endpoint)
 {
     request_rec *there = ap_sub_req_method_uri("POST", endpoint, r, NULL);
-    const core_dir_config *section = ap_get_core_module_config(there->per_dir_config);
-    const int ours = section->handler && !strncmp(section->handler, "aigw-", 5), status = there->status;
+    const int refused = (there->status == HTTP_UNAUTHORIZED || there->status == HTTP_FORBIDDEN) && is_ours(there);
 
     ap_destroy_sub_req(there);
-    if (ours && (status == HTTP_UNAUTHORIZED || status == HTTP_FORBIDDEN)) {
-        return aigw_tasks_core->error_make(r->pool, HTTP_FORBIDDEN, "insufficient_scope", "endpoint", "You may not ask %s.", endpoint);
-    }
-    return NULL;
+    return refused ? aigw_tasks_core->error_make(r->pool, HTTP_FORBIDDEN, "insufficient_scope", "endpoint", "You may not ask %s.", endpoint)
+                   : NULL;
 }
 
 static const aigw_error_t *put(request_rec *r, const aigw_store_vt *vt, aigw_store_t *store, const aigw_task_body_t *body,
