@@ -1,5 +1,6 @@
-/* POST: a task from {"endpoint", "body", "priority"?, "ttl"?}, or from the short form {"prompt", "model"?, "steps"?}. */
+/* POST: a task from {"endpoint", "body", "priority"?, "ttl"?, "callback_url"?}, or from the short form {"prompt", "model"?, "steps"?}. */
 #include "tasks.h"
+#include "task_callback_conf.h"
 #include "aigw_text.h"
 
 #include <http_protocol.h>
@@ -22,6 +23,7 @@ typedef struct wish_t {
     const char *body; /* JSON */
     int priority;
     apr_interval_time_t ttl;
+    const char *callback_url; /* NULL: none */
 } wish_t;
 
 static const aigw_error_t *invalid(apr_pool_t *p, const char *param, const char *message)
@@ -80,7 +82,7 @@ static const aigw_error_t *known(apr_pool_t *p, json_t *from, const char *const 
 /* {"prompt", "model"?, "steps"?}: a chat completion of one message; steps are how long the answer may be. */
 static const aigw_error_t *read_short(apr_pool_t *p, json_t *from, wish_t *wish)
 {
-    static const char *const names[] = {"prompt", "model", "steps", "priority", "ttl", NULL};
+    static const char *const names[] = {"prompt", "model", "steps", "priority", "ttl", "callback_url", NULL};
     const json_t *prompt = json_object_get(from, "prompt");
     json_t *model = json_object_get(from, "model"), *body;
     const aigw_error_t *error = known(p, from, names);
@@ -107,7 +109,7 @@ static const aigw_error_t *read_short(apr_pool_t *p, json_t *from, wish_t *wish)
 
 static const aigw_error_t *read_long(apr_pool_t *p, json_t *from, wish_t *wish)
 {
-    static const char *const names[] = {"endpoint", "body", "priority", "ttl", NULL};
+    static const char *const names[] = {"endpoint", "body", "priority", "ttl", "callback_url", NULL};
     const json_t *endpoint = json_object_get(from, "endpoint");
     const aigw_error_t *error = known(p, from, names);
 
@@ -125,6 +127,32 @@ static const aigw_error_t *read_long(apr_pool_t *p, json_t *from, wish_t *wish)
     return wish->body ? NULL : no_memory(p);
 }
 
+static const aigw_error_t *read_callback(apr_pool_t *p, const json_t *from, const char **to)
+{
+    const json_t *value = json_object_get(from, "callback_url");
+    const aigw_callback_list_t *allow = &aigw_tasks_conf()->callback->allow;
+    aigw_callback_url_t url;
+    const char *wrong;
+
+    if (!value || json_is_null(value)) {
+        return NULL;
+    }
+    if (aigw_callback_list_is_empty(allow)) {
+        return invalid(p, "callback_url", "This gateway sends no callbacks: leave callback_url out, and ask for the task.");
+    }
+    if (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value)) {
+        return invalid(p, "callback_url", "callback_url must be a string.");
+    }
+    if ((wrong = aigw_callback_url_read(p, json_string_value(value), &url))) {
+        return invalid(p, "callback_url", apr_pstrcat(p, "callback_url ", wrong, ".", NULL));
+    }
+    if (!aigw_callback_list_has(allow, &url)) {
+        return invalid(p, "callback_url", "This gateway sends no callbacks to this host, by this scheme and on this port.");
+    }
+    *to = apr_pstrdup(p, json_string_value(value));
+    return NULL;
+}
+
 static const aigw_error_t *read_wish(apr_pool_t *p, json_t *from, wish_t *wish)
 {
     apr_int64_t priority = 0, ttl = apr_time_sec(aigw_tasks_conf()->ttl);
@@ -135,7 +163,7 @@ static const aigw_error_t *read_wish(apr_pool_t *p, json_t *from, wish_t *wish)
     }
     error = json_object_get(from, "prompt") ? read_short(p, from, wish) : read_long(p, from, wish);
     if (error || (error = read_number(p, from, "priority", -PRIORITY_MAX, PRIORITY_MAX, &priority)) ||
-        (error = read_number(p, from, "ttl", 1, TTL_MAX, &ttl))) {
+        (error = read_number(p, from, "ttl", 1, TTL_MAX, &ttl)) || (error = read_callback(p, from, &wish->callback_url))) {
         return error;
     }
     wish->priority = (int)priority;
@@ -199,7 +227,8 @@ static const aigw_error_t *put(request_rec *r, const aigw_store_vt *vt, aigw_sto
                         .model = model->name,
                         .request = wish->body,
                         .priority = wish->priority,
-                        .ttl = wish->ttl};
+                        .ttl = wish->ttl,
+                        .callback_url = wish->callback_url};
     apr_status_t rv;
 
     if (!from.id || !from.identity || !once->fingerprint) {
@@ -215,7 +244,7 @@ const aigw_error_t *aigw_task_create(request_rec *r, const aigw_store_vt *vt, ai
     aigw_task_once_t once;
     const aigw_error_t *error = read_key(r, &once);
     json_error_t fault;
-    wish_t wish = {NULL, NULL, 0, 0};
+    wish_t wish = {NULL, NULL, 0, 0, NULL};
     char *data;
     apr_size_t len;
     json_t *from;

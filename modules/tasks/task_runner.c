@@ -1,5 +1,6 @@
 /* Running tasks: one thread of the child claims them, starts their calls on the engine, says that they live, and writes how they ended. */
 #include "tasks.h"
+#include "task_callback.h"
 #include "aigw_own_pool.h"
 #include "aigw_signals.h"
 
@@ -31,6 +32,7 @@ typedef struct run_t {
     apr_int64_t max_tokens;
     volatile apr_uint32_t tokens; /* pieces of the answer so far */
     int cancelled, lost;
+    int tells; /* somebody wants to be told of the end */
     /* how it ended */
     aigw_task_state_e state;
     char *result, *error, *usage;
@@ -183,6 +185,7 @@ static void begin(apr_pool_t *p, const aigw_task_t *task, const aigw_task_lease_
     if (!run) {
         return; /* its lease runs out, and another has more memory */
     }
+    run->tells = task->callback_url != NULL;
     if (!server || !context) {
         fail(run, p, aigw_tasks_core->error_make(p, 500, "internal_error", NULL, "The virtual host of this task is gone."));
         return;
@@ -298,7 +301,7 @@ static void write_ends(apr_pool_t *p)
     struct runs_t ended;
     aigw_task_end_t *ends;
     run_t *run;
-    int n = 0;
+    int n = 0, tells = 0;
 
     APR_RING_INIT(&ended, run_t, link);
     apr_thread_mutex_lock(runner.mutex);
@@ -315,11 +318,16 @@ static void write_ends(apr_pool_t *p)
         const aigw_task_end_t end = {run->lease, run->state, run->result, run->error, run->usage, run->used, 0, 0};
 
         ends[n++] = end;
+        tells |= run->tells;
     }
     if (n && runner.vt->task_end(runner.store, p, ends, n) == APR_EAGAIN) {
         apr_thread_mutex_lock(runner.mutex);
         APR_RING_CONCAT(&runner.ended, &ended, run_t, link);
         apr_thread_mutex_unlock(runner.mutex);
+        tells = 0;
+    }
+    if (tells) {
+        aigw_task_callback_wake();
     }
     while (!APR_RING_EMPTY(&ended, run_t, link)) {
         run = APR_RING_FIRST(&ended);

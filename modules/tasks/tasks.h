@@ -24,6 +24,7 @@ typedef struct aigw_tasks_conf_t {
     apr_interval_time_t drain; /* what runs when a child is to stop has so long to finish */
     apr_interval_time_t ttl;   /* finished ones are kept so long */
     apr_off_t max_body, max_result;
+    struct aigw_callback_conf_t *callback; /* task_callback_conf.h */
 } aigw_tasks_conf_t;
 
 void *aigw_tasks_conf_create(apr_pool_t *p, server_rec *s);
