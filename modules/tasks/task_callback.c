@@ -349,7 +349,8 @@ static void *APR_THREAD_FUNC sender_main(apr_thread_t *thread, void *data)
             claim(p);
         }
         start(p);
-        poll_for(sender.more && may_claim() ? 0 : looked + LOOK - aigw_clock_now());
+        tell(p);
+        poll_for(!may_claim() ? LOOK : sender.more ? 0 : looked + LOOK - aigw_clock_now()); /* what lands, and a wake, cut this short */
     }
     finish(p);
     return NULL;
