@@ -61,6 +61,10 @@ int main(void)
     srunner_add_suite(runner, suite_spread());
     srunner_add_suite(runner, suite_throttle());
     srunner_add_suite(runner, suite_tier_file());
+    srunner_add_suite(runner, suite_address());
+    srunner_add_suite(runner, suite_backoff());
+    srunner_add_suite(runner, suite_callback_url());
+    srunner_add_suite(runner, suite_webhook());
     /* of bench/ */
     srunner_add_suite(runner, suite_heap());
     srunner_add_suite(runner, suite_hist());

@@ -58,6 +58,10 @@ Suite *suite_shared(void);
 Suite *suite_spread(void);
 Suite *suite_throttle(void);
 Suite *suite_tier_file(void);
+Suite *suite_address(void);
+Suite *suite_backoff(void);
+Suite *suite_callback_url(void);
+Suite *suite_webhook(void);
 /* of bench/ */
 Suite *suite_heap(void);
 Suite *suite_hist(void);

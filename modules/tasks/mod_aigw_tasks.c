@@ -1,4 +1,5 @@
 /* mod_aigw_tasks: jobs that outlive the request. This file only wires: hooks, directives. */
+#include "task_callback.h"
 #include "task_runner.h"
 #include "aigw_signals.h"
 
@@ -26,7 +27,7 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     aigw_tasks_conf_take(s);
-    return OK;
+    return aigw_callback_conf_check(aigw_tasks_conf()->callback, s, ptemp);
 }
 
 static void child_init(apr_pool_t *pchild, server_rec *s)
@@ -34,6 +35,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     int threaded = 0;
 
     aigw_signals_child_init(ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) != APR_SUCCESS || threaded == AP_MPMQ_NOT_SUPPORTED);
+    aigw_task_callback_child_init(pchild, s);
     aigw_task_runner_child_init(pchild, s);
 }
 
@@ -42,6 +44,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_LAST);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_LAST); /* what begins last ends first: tasks before the engine and the store */
     ap_hook_child_stopping(aigw_task_runner_stopping, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_child_stopping(aigw_task_callback_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(aigw_task_endpoint, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

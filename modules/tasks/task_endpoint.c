@@ -1,4 +1,5 @@
 /* aigw-tasks: the collection, and one task. */
+#include "task_callback.h"
 #include "task_runner.h"
 
 #include <http_protocol.h>
@@ -165,6 +166,9 @@ static int cancel(ask_t *ask)
     const apr_status_t rv = ask->vt->task_cancel(ask->store, ask->r->pool, ask->id, ask->owner, &task);
 
     aigw_task_runner_wake();
+    if (rv == APR_SUCCESS && is_over(task) && task->callback_url) {
+        aigw_task_callback_wake();
+    }
     return rv == APR_SUCCESS ? send_task(ask, HTTP_OK, task) : refuse(ask, rv);
 }
 

@@ -123,6 +123,7 @@ int aigw_task_run_prepare(aigw_task_run_t *run, apr_pool_t *p, server_rec *main_
     aigw_call_t *call;
 
     run->created = task->created;
+    run->tells = task->callback_url != NULL;
     run->owner = apr_hashfunc_default(task->owner, &len);
     if (!error && aigw_tasks_recheck) {
         error = aigw_tasks_recheck(server, p, &context->identity);

@@ -21,6 +21,7 @@ typedef struct aigw_task_run_t {
     unsigned later : 1;           /* it may go well another time: a limit is reached */
     unsigned cut : 1;             /* nothing is wrong with it: the child is stopping */
     apr_interval_time_t asked;    /* later: after how long, as far as that was said */
+    unsigned tells : 1;           /* somebody wants to be told of its end. Constant */
     apr_time_t created;           /* the task. Constant */
     unsigned owner;               /* a number of its owner, perhaps of others too. Constant */
     apr_interval_time_t delay;    /* PENDING: not to be tried again before; the runner's */

@@ -1,3 +1,4 @@
+#include "task_callback.h"
 #include "task_runner.h"
 #include "aigw_own_pool.h"
 #include "aigw_signals.h"
@@ -255,7 +256,7 @@ static apr_status_t write_ends(apr_pool_t *p)
     aigw_task_end_t *ends;
     aigw_task_run_t *run;
     apr_status_t rv = APR_SUCCESS;
-    int n = 0;
+    int n = 0, tells = 0;
 
     APR_RING_INIT(&ended, aigw_task_run_t, link);
     apr_thread_mutex_lock(runner.mutex);
@@ -272,11 +273,16 @@ static apr_status_t write_ends(apr_pool_t *p)
         const aigw_task_end_t end = {run->lease, run->state, run->result, run->error, run->usage, run->used, run->delay, 0};
 
         ends[n++] = end;
+        tells |= run->tells;
     }
     if (n && (rv = runner.vt->task_end(runner.store, p, ends, n)) == APR_EAGAIN) {
         apr_thread_mutex_lock(runner.mutex);
         APR_RING_CONCAT(&runner.ended, &ended, aigw_task_run_t, link);
         apr_thread_mutex_unlock(runner.mutex);
+        tells = 0;
+    }
+    if (tells) {
+        aigw_task_callback_wake();
     }
     while (!APR_RING_EMPTY(&ended, aigw_task_run_t, link)) {
         run = APR_RING_FIRST(&ended);

@@ -19,15 +19,16 @@ extern APR_OPTIONAL_FN_TYPE(aigw_identity_recheck) * aigw_tasks_recheck; /* NULL
 
 /* Of the main server; all say what a directive of the same name says. Constant once the configuration is read. */
 typedef struct aigw_tasks_conf_t {
-    int workers;                       /* running in a child at the same time */
-    int attempts;                      /* begun so often at most */
-    int per_user;                      /* unfinished of one owner; 0: any number */
-    apr_interval_time_t lease;         /* a child that was not heard of for so long has lost its tasks */
-    apr_interval_time_t drain;         /* what runs when a child is to stop has so long to finish, */
-    apr_interval_time_t drain_restart; /* and so long where others are there already, at a graceful restart */
-    apr_interval_time_t patience;      /* one that a limit does not let run is tried for so long */
-    apr_interval_time_t ttl, ttl_max;  /* finished ones are kept so long, and so long at most where the client says */
-    apr_off_t max_body, max_result;    /* bytes */
+    int workers;                           /* running in a child at the same time */
+    int attempts;                          /* begun so often at most */
+    int per_user;                          /* unfinished of one owner; 0: any number */
+    apr_interval_time_t lease;             /* a child that was not heard of for so long has lost its tasks */
+    apr_interval_time_t drain;             /* what runs when a child is to stop has so long to finish, */
+    apr_interval_time_t drain_restart;     /* and so long where others are there already, at a graceful restart */
+    apr_interval_time_t patience;          /* one that a limit does not let run is tried for so long */
+    apr_interval_time_t ttl, ttl_max;      /* finished ones are kept so long, and so long at most where the client says */
+    apr_off_t max_body, max_result;        /* bytes */
+    struct aigw_callback_conf_t *callback; /* task_callback_conf.h */
 } aigw_tasks_conf_t;
 
 void *aigw_tasks_conf_create(apr_pool_t *p, server_rec *s);
