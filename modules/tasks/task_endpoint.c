@@ -1,5 +1,5 @@
 /* aigw-tasks: the collection, and one task. */
-#include "tasks.h"
+#include "task_runner.h"
 
 #include <http_protocol.h>
 #include <apr_strings.h>
