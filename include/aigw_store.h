@@ -43,6 +43,7 @@ typedef struct aigw_task_t {
     int priority;         /* -100..100, higher first among the owner's own */
     aigw_task_state_e state;
     int attempts;                           /* how often it was begun, without those that were handed back */
+    apr_int64_t claims;                     /* how often it was claimed or taken back, all of them: as aigw_task_lease_t.number it only grows */
     int cancelling;                         /* 1: the owner wants it to end; it is running still */
     double progress;                        /* 0..1; of a running task as of its last sign of life */
     apr_int64_t tokens;                     /* of the answer so far; -1: not known */

@@ -29,6 +29,8 @@ Suite *suite_chat_edit(void);
 Suite *suite_completion(void);
 Suite *suite_credential(void);
 Suite *suite_decimal(void);
+Suite *suite_prefer(void);
+Suite *suite_task_mark(void);
 Suite *suite_claims_cache(void);
 Suite *suite_base64url(void);
 Suite *suite_jwks(void);

@@ -48,6 +48,7 @@ static const aigw_core_t core = {
     .redis = aigw_redis_get,
     .redis_vt = &aigw_redis_functions,
     .store = aigw_store_get,
+    .call_make_watching = aigw_call_make_watching,
 };
 
 static const aigw_core_t *aigw_core(int version)

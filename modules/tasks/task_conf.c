@@ -16,6 +16,7 @@ void *aigw_tasks_conf_create(apr_pool_t *p, server_rec *s)
     made->ttl = apr_time_from_sec(24 * 3600);
     made->max_body = 1024 * 1024;
     made->max_result = 4 * 1024 * 1024;
+    made->wait_max = apr_time_from_sec(60);
     return made;
 }
 
@@ -94,6 +95,11 @@ static const char *set_ttl(cmd_parms *cmd, void *dummy, const char *arg)
     return span(cmd, arg, 1, 366 * 24 * 3600, &of(cmd)->ttl);
 }
 
+static const char *set_wait_max(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    return span(cmd, arg, 0, 3600, &of(cmd)->wait_max);
+}
+
 const command_rec aigw_tasks_conf_commands[] = {
     AP_INIT_TAKE1("AIGWTaskWorkers", set_workers, NULL, RSRC_CONF, "how many tasks run in a child at the same time; 0: none"),
     AP_INIT_TAKE1("AIGWTaskAttempts", set_attempts, NULL, RSRC_CONF, "how often a task is begun whose process died"),
@@ -101,4 +107,5 @@ const command_rec aigw_tasks_conf_commands[] = {
     AP_INIT_TAKE1("AIGWTaskLease", set_lease, NULL, RSRC_CONF, "after how long without a sign of life a task is taken up again"),
     AP_INIT_TAKE1("AIGWTaskDrain", set_drain, NULL, RSRC_CONF, "how long running tasks have when their child is to stop"),
     AP_INIT_TAKE1("AIGWTaskTTL", set_ttl, NULL, RSRC_CONF, "how long finished tasks are kept"),
+    AP_INIT_TAKE1("AIGWTaskWaitMax", set_wait_max, NULL, RSRC_CONF, "how long 'Prefer: wait=N' may wait for a task's end"),
     {.name = NULL}};

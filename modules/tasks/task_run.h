@@ -16,8 +16,10 @@ typedef struct aigw_task_run_t {
     aigw_sink_t *inner;
     apr_int64_t max_tokens;       /* of the answer; 0: not known. Constant */
     volatile apr_uint32_t tokens; /* pieces of the answer so far. Any thread */
-    unsigned cancelled : 1;       /* its owner wants it to end, or its lease is lost */
-    unsigned failed : 1;          /* the call had an error, which error tells */
+    apr_int64_t written_tokens;   /* as the store knows it; the runner's thread */
+    double written_progress;
+    unsigned cancelled : 1; /* its owner wants it to end, or its lease is lost */
+    unsigned failed : 1;    /* the call had an error, which error tells */
     /* how it ended; written by the call's thread before aigw_task_runner_ended() */
     aigw_task_state_e state; /* the runner's to say */
     char *result, *error, *usage;

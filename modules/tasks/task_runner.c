@@ -1,4 +1,5 @@
 #include "task_runner.h"
+#include "task_watch.h"
 #include "aigw_own_pool.h"
 #include "aigw_signals.h"
 
@@ -13,6 +14,7 @@
 APLOG_USE_MODULE(aigw_tasks);
 
 #define TICK        apr_time_from_sec(1) /* when somebody else's tasks are looked for */
+#define TELL_EVERY  apr_time_from_sec(1) /* how far a task has come */
 #define SWEEP_EVERY apr_time_from_sec(10)
 #define CLAIM       32 /* at a time */
 #define LOST                                                                                                                               \
@@ -107,6 +109,7 @@ static void claim(apr_pool_t *p)
         }
         for (i = 0; i < n; i++) {
             begin(p, tasks[i], &leases[i]);
+            aigw_task_watch_hint(leases[i].id);
         }
         apr_pool_clear(p);
     } while (n == CLAIM);
@@ -133,7 +136,8 @@ static void heed(const aigw_task_beat_t *beats, int n)
     apr_thread_mutex_unlock(runner.mutex);
 }
 
-static void beat(apr_pool_t *p)
+/* everything: 0: only those that have come on since they were written last, for who watches them. */
+static void beat(apr_pool_t *p, int everything)
 {
     aigw_task_beat_t *beats;
     aigw_task_run_t *run;
@@ -143,14 +147,21 @@ static void beat(apr_pool_t *p)
     beats = apr_pcalloc(p, (apr_size_t)(runner.nrunning + 1) * sizeof *beats);
     APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
     {
-        beats[n].lease = run->lease;
-        beats[n].lease.id = apr_pstrdup(p, run->lease.id);
         beats[n].progress = aigw_task_run_progress(run);
-        beats[n++].tokens = apr_atomic_read32(&run->tokens);
+        beats[n].tokens = apr_atomic_read32(&run->tokens);
+        if (everything || beats[n].tokens != run->written_tokens || beats[n].progress > run->written_progress) {
+            run->written_tokens = beats[n].tokens;
+            run->written_progress = beats[n].progress;
+            beats[n].lease = run->lease;
+            beats[n++].lease.id = apr_pstrdup(p, run->lease.id);
+        }
     }
     apr_thread_mutex_unlock(runner.mutex);
     if (n && runner.vt->task_beat(runner.store, p, beats, n, aigw_tasks_conf()->lease) == APR_SUCCESS) {
         heed(beats, n);
+        while (n-- > 0) {
+            aigw_task_watch_hint(beats[n].lease.id);
+        }
     }
     apr_pool_clear(p);
 }
@@ -189,6 +200,7 @@ static void write_ends(apr_pool_t *p)
     while (!APR_RING_EMPTY(&ended, aigw_task_run_t, link)) {
         run = APR_RING_FIRST(&ended);
         APR_RING_REMOVE(run, link);
+        aigw_task_watch_hint(run->lease.id);
         aigw_task_run_free(run);
     }
     apr_pool_clear(p);
@@ -248,7 +260,7 @@ static int is_stopping(void)
 
 static void *APR_THREAD_FUNC runner_main(apr_thread_t *thread, void *data)
 {
-    apr_time_t beaten = 0, swept = 0, until;
+    apr_time_t beaten = 0, told = 0, swept = 0, until;
     apr_pool_t *p;
 
     apr_pool_create(&p, runner.pool);
@@ -257,8 +269,12 @@ static void *APR_THREAD_FUNC runner_main(apr_thread_t *thread, void *data)
 
         write_ends(p);
         if (now - beaten >= aigw_tasks_conf()->lease / 3) {
-            beaten = now;
-            beat(p);
+            beaten = told = now;
+            beat(p, 1);
+        }
+        else if (now - told >= TELL_EVERY) {
+            told = now;
+            beat(p, 0);
         }
         if (now - swept >= SWEEP_EVERY) {
             swept = now;
@@ -270,7 +286,7 @@ static void *APR_THREAD_FUNC runner_main(apr_thread_t *thread, void *data)
     until = aigw_clock_now() + aigw_tasks_conf()->drain;
     while (draining(until)) {
         write_ends(p);
-        beat(p);
+        beat(p, 1);
         wait_a_while();
     }
     write_ends(p);
