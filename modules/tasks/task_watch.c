@@ -450,9 +450,10 @@ static void stop_watching(void)
 static void *APR_THREAD_FUNC watch_main(apr_thread_t *thread, void *data)
 {
     apr_time_t looked = 0;
-    apr_pool_t *p = aigw_own_pool(table.pool);
+    apr_pool_t *p;
 
-    while (p && wait_a_while(looked)) {
+    apr_pool_create(&p, table.pool);
+    while (wait_a_while(looked)) {
         const apr_time_t now = aigw_clock_now();
         const int everything = now - looked >= TICK;
 

@@ -23,7 +23,7 @@ my %CONF  = (
     worker  => "StartServers 1\nServerLimit 4\nThreadsPerChild 32\nMaxRequestWorkers 64\nMinSpareThreads 1\nMaxSpareThreads 128\n",
     prefork => "StartServers 4\nServerLimit 60\nMaxRequestWorkers 40\nMinSpareServers 2\nMaxSpareServers 40\n",
 );
-plan tests => 59 * @stores, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 50 * @stores, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 my %key = map { $_ => "aigw_${_}_" . substr sha256_hex("secret of $_"), 0, 43 } qw(alice bob);
 my $keys = join '', map { qq({"id":"$_","sha256":"@{[sha256_hex($key{$_})]}","user":"$_"}\n) } sort keys %key;
@@ -210,7 +210,7 @@ for my $name (@stores) {
     $r = get("/api/v1/tasks/$id", %at, as('alice', Prefer => 'wait=5'));
     is_deeply [$r->{status}, $r->header('Preference-Applied')], [200, 'wait=5'], '… of one that is over not at all';
     $r = create($gw, { prompt => 'x' }, Prefer => 'wait=0');
-    is_deeply [$r->{status}, $r->header('Preference-Applied')], [202, undef], 'wait=0 does not wait';
+    is_deeply [$r->{status}, scalar $r->header("Preference-Applied")], [202, undef], 'wait=0 does not wait';
     $id = slow($gw, 10_000);
     $n = $WAITS{$mpm};
     my @waiting = map { my $w = AIGW::Client->new(%at, timeout => $PATIENCE); $w->request(GET => "/api/v1/tasks/$id", as('alice', Prefer => 'wait=20')); $w } 1 .. $n;
