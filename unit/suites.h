@@ -29,6 +29,7 @@ Suite *suite_chat_edit(void);
 Suite *suite_completion(void);
 Suite *suite_credential(void);
 Suite *suite_decimal(void);
+Suite *suite_chunks(void);
 Suite *suite_prefer(void);
 Suite *suite_task_mark(void);
 Suite *suite_claims_cache(void);

@@ -156,6 +156,7 @@ static void remember(aigw_call_t *call, const aigw_event_t *ev)
         call->error = ev->error;
         break;
     case AIGW_EVENT_START:
+    case AIGW_EVENT_PROGRESS:
     case AIGW_EVENT_END:
         break;
     }

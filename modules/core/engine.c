@@ -179,7 +179,7 @@ void aigw_engine_heard(aigw_call_t *call, apr_time_t now, int head)
     if (head && !eng->head && !eng->watching) {
         eng->head = 1;
         call->context->upstream_time = now - call->began;
-        if (!call->stream) {
+        if (!call->stream && !call->piecewise) {
             note_answer_time(&call->model->upstream->answer_time, now - eng->started);
         }
     }
@@ -275,7 +275,7 @@ static const aigw_error_t *timed_out(aigw_call_t *call, apr_time_t now)
     if (call->stream && run_out(eng, call->first_event, conf->stream_max_time, now)) {
         return aigw_error_make(call->pool, 504, "upstream_timeout", NULL, "The stream went on for longer than is allowed.");
     }
-    if (call->stream && conf->stream_max_bytes && call->bytes_out > conf->stream_max_bytes) {
+    if ((call->stream || call->piecewise) && conf->stream_max_bytes && call->bytes_out > conf->stream_max_bytes) {
         return aigw_error_make(call->pool, 502, "upstream_invalid_response", NULL, "The stream became longer than is allowed.");
     }
     return NULL;

@@ -16,6 +16,7 @@ typedef struct aigw_task_run_t {
     aigw_sink_t *inner;
     apr_int64_t max_tokens;       /* of the answer; 0: not known. Constant */
     volatile apr_uint32_t tokens; /* pieces of the answer so far. Any thread */
+    volatile apr_uint32_t said;   /* what the model server says of its progress, millionths. Any thread */
     apr_int64_t written_tokens;   /* as the store knows it; the runner's thread */
     double written_progress;
     unsigned cancelled : 1; /* its owner wants it to end, or its lease is lost */

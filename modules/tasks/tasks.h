@@ -15,6 +15,7 @@ extern module AP_MODULE_DECLARE_DATA aigw_tasks_module;
 extern const aigw_core_t *aigw_tasks_core;
 extern APR_OPTIONAL_FN_TYPE(aigw_job_check) * aigw_tasks_check;
 extern APR_OPTIONAL_FN_TYPE(aigw_job_make) * aigw_tasks_make;
+extern APR_OPTIONAL_FN_TYPE(aigw_job_progress) * aigw_tasks_progress;
 extern APR_OPTIONAL_FN_TYPE(aigw_sse_sink) * aigw_tasks_sse_sink;
 
 /* Of the main server; all say what a directive of the same name says. Constant once the configuration is read. */

@@ -7,6 +7,7 @@ use JSON::PP ();
 use AIGW::Client qw(get now post_json);
 use AIGW::Many;
 use AIGW::Postgres;
+use AIGW::Raw;
 use AIGW::Server;
 use AIGW::Services qw(slurp spew);
 use Time::HiRes qw(sleep time);
@@ -23,7 +24,7 @@ my %CONF  = (
     worker  => "StartServers 1\nServerLimit 4\nThreadsPerChild 32\nMaxRequestWorkers 64\nMinSpareThreads 1\nMaxSpareThreads 128\n",
     prefork => "StartServers 4\nServerLimit 60\nMaxRequestWorkers 40\nMinSpareServers 2\nMaxSpareServers 40\n",
 );
-plan tests => 50 * @stores, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 66 * @stores, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 my %key = map { $_ => "aigw_${_}_" . substr sha256_hex("secret of $_"), 0, 43 } qw(alice bob);
 my $keys = join '', map { qq({"id":"$_","sha256":"@{[sha256_hex($key{$_})]}","user":"$_"}\n) } sort keys %key;
@@ -131,6 +132,34 @@ for my $name (@stores) {
     is +(rest_of($c))[-1]{event}, 'task.cancelled', 'a task is cancelled';
     my $failed = (rest_of(follow($at, create($gw, { endpoint => '/v1/chat/completions', body => { model => 'raw', scenario => 'none', messages => [{ role => 'user', content => 'x' }] } })->json->{task_id})))[-1];
     is_deeply [$failed->{event}, json($failed)->{error}{code}], ['task.failed', 'no_scenario'], 'a task fails';
+
+    # --- progress: of the answer's tokens, or what the model server says; and its answer is the result, with all that it said
+    my $raw = sub { my ($scenario, $more, %body) = @_; my $tag = tag(); return ($tag, create($gw, { endpoint => '/v1/chat/completions', %$more, body => { model => 'raw', scenario => $scenario, tag => $tag, messages => [{ role => 'user', content => 'x' }], %body } })->json->{task_id}) };
+    my $asked = sub { my ($tag) = @_; return JSON::PP::decode_json(raw_log($tag)->{requests}[0]{body}) };
+    my $usage = { prompt_tokens => 7, completion_tokens => 5, total_tokens => 12 };
+    my $answer = { object => 'chat.completion', created => 1_700_000_000, model => 'raw', system_fingerprint => 'fp_raw', usage => $usage,
+        choices => [{ index => 0, message => { role => 'assistant', content => 'one two three four five', refusal => undef }, logprobs => undef, finish_reason => 'stop' }] };
+    for (['gate:3', 0.5, max_tokens => 4], ['gate:3', 0.25, max_tokens => 4, n => 2], ['progress:0.4', 0.4], ['progress:0.3', 0.3, stream => JSON::PP::true, stream_options => { include_usage => JSON::PP::false }]) {
+        my ($scenario, $expected, %body) = @$_;
+        my ($tag, $task) = $raw->($scenario, {}, %body);
+        $c = follow($at, $task);
+        do { $seen = next_event($c) } until !$seen || $seen->{event} !~ /pending|running/;
+        is_deeply [$seen->{event}, json($seen)->{progress}], ['task.progress', $expected], "progress of $scenario";
+        raw_go($tag);
+        my $result = json((rest_of($c))[-1])->{result};
+        delete @$result{qw(id progress prompt_progress)};
+        is_deeply $result, $answer, '… the answer is what the model server said';
+        my $body = $asked->($tag);
+        is_deeply [@$body{qw(stream stream_options)}], [JSON::PP::true, { include_usage => JSON::PP::true }], '… which was asked for a stream, with usage';
+    }
+    is +(rest_of(follow($at, ($raw->('tools', {}))[1])))[-1]{data} =~ /"tool_calls":(\[.*?\}\}\])/ ? JSON::PP::decode_json($1)->[1]{function}{arguments} : '', '{"zone": "Europe/Zurich"}', 'tool calls are put together';
+    is json((rest_of(follow($at, ($raw->('whole', {}))[1])))[-1])->{result}{choices}[0]{message}{content}, 'one two three four five', 'a model server that does not stream';
+    is json((rest_of(follow($at, ($raw->('reset-mid-event', {}))[1])))[-1])->{error}{code}, 'upstream_reset', 'one that breaks off';
+    {
+        my $tag = tag();
+        $c = follow($at, create($gw, { endpoint => '/api/v1/generate', body => { model => 'raw', prompt => $tag, max_tokens => 10 } })->json->{task_id});
+        is_deeply [map { @$_{qw(progress status)} } json((rest_of($c))[-1])], [1, 'completed'], 'another endpoint';
+    }
 
     # --- a large answer comes whole
     my $word = 'w' x 500;
