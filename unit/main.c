@@ -45,6 +45,9 @@ int main(void)
     srunner_add_suite(runner, suite_names());
     srunner_add_suite(runner, suite_rate());
     srunner_add_suite(runner, suite_decimal());
+    srunner_add_suite(runner, suite_chunks());
+    srunner_add_suite(runner, suite_prefer());
+    srunner_add_suite(runner, suite_task_mark());
     srunner_add_suite(runner, suite_estimate());
     srunner_add_suite(runner, suite_fields());
     srunner_add_suite(runner, suite_task_body());

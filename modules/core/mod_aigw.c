@@ -51,6 +51,7 @@ static const aigw_core_t core = {
     .store = aigw_store_get,
     .secret_fault = aigw_secret_source_fault,
     .secret_read = aigw_secret_read,
+    .call_make_watching = aigw_call_make_watching,
 };
 
 static const aigw_core_t *aigw_core(int version)

@@ -26,6 +26,7 @@ void *aigw_tasks_conf_create(apr_pool_t *p, server_rec *s)
     made->ttl_max = apr_time_from_sec(7 * 24 * 3600);
     made->max_body = 1024 * 1024;
     made->max_result = 4 * 1024 * 1024;
+    made->wait_max = apr_time_from_sec(60);
     return made;
 }
 
@@ -161,6 +162,11 @@ static const char *set_max_result(cmd_parms *cmd, void *dummy, const char *arg)
     return size(cmd, arg, &of(cmd)->max_result);
 }
 
+static const char *set_wait_max(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    return span(cmd, arg, 0, 3600, &of(cmd)->wait_max);
+}
+
 const command_rec aigw_tasks_conf_commands[] = {
     AP_INIT_TAKE1("AIGWTaskWorkers", set_workers, NULL, RSRC_CONF, "how many tasks run in a child at the same time; 0: none"),
     AP_INIT_TAKE1("AIGWTaskAttempts", set_attempts, NULL, RSRC_CONF, "how often a task is begun whose process died"),
@@ -184,4 +190,5 @@ const command_rec aigw_tasks_conf_commands[] = {
                       "first=TIME max=TIME for=TIME: the pauses between tries, and when a callback is given up"),
     AP_INIT_TAKE1("AIGWCallbackCA", aigw_callback_set_ca, NULL, RSRC_CONF,
                   "certificates that receivers of callbacks are verified with, instead of the system's"),
+    AP_INIT_TAKE1("AIGWTaskWaitMax", set_wait_max, NULL, RSRC_CONF, "how long 'Prefer: wait=N' may wait for a task's end"),
     {.name = NULL}};
