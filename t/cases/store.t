@@ -11,7 +11,7 @@ use AIGW::Server;
 use Time::HiRes qw(sleep time);
 
 use constant { PENDING => 0, RUNNING => 1, COMPLETED => 2, FAILED => 3, CANCELLED => 4, ANY => -1, SECOND => 1_000_000, DAY => 86_400_000_000 };
-use constant SUITE => 70;
+use constant SUITE => 71;
 
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 plan tests => SUITE * @stores, need_module('mod_aigw', 'mod_aigw_test');
@@ -105,6 +105,12 @@ sub suite {
     my @rest = claim('h', 4);
     is_deeply [map { $_->{id} } @rest], [$of{a}[0]], '… and the last';
     is_deeply [claim('h', 4)], [], '… and then there is none';
+
+    create($_) for ('y') x 3, ('x') x 3;
+    my @even = claim('h', 6);
+    my $owners = join '', map { $_->{owner} } @even;
+    like $owners, qr/\A(?:xy|yx){3}\z/, "turns of two who have many, in one claim: $owners";
+    end($_, COMPLETED) for @even;
 
     # --- signs of life, the end
     is beat($turns[0]), 'yours', 'a sign of life';
