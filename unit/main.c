@@ -47,6 +47,7 @@ int main(void)
     srunner_add_suite(runner, suite_decimal());
     srunner_add_suite(runner, suite_estimate());
     srunner_add_suite(runner, suite_fields());
+    srunner_add_suite(runner, suite_task_body());
     srunner_add_suite(runner, suite_text());
     srunner_add_suite(runner, suite_rfc3339());
     srunner_add_suite(runner, suite_api_key());

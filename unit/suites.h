@@ -44,6 +44,7 @@ Suite *suite_rate(void);
 Suite *suite_window(void);
 Suite *suite_estimate(void);
 Suite *suite_fields(void);
+Suite *suite_task_body(void);
 Suite *suite_text(void);
 Suite *suite_rfc3339(void);
 Suite *suite_api_key(void);

@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 #include <libpq-fe.h>
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +26,14 @@ typedef struct pgsql_t {
 static int wait_for(const pgsql_t *self, short events, apr_time_t until)
 {
     struct pollfd fd = {.fd = PQsocket(self->db), .events = events};
-    apr_interval_time_t left = until - aigw_clock_now();
+    apr_interval_time_t left;
+    int n;
 
-    return fd.fd >= 0 && left > 0 && poll(&fd, 1, (int)((left + 999) / 1000)) > 0;
+    do { /* a signal (prefork's main thread gets some) is no answer */
+        left = until - aigw_clock_now();
+        n = fd.fd >= 0 && left > 0 ? poll(&fd, 1, (int)((left + 999) / 1000)) : 0;
+    } while (n < 0 && errno == EINTR);
+    return n > 0;
 }
 
 /* The last result of what was sent; NULL: none came in time, or the connection is gone. */

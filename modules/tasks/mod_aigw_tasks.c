@@ -1,6 +1,6 @@
 /* mod_aigw_tasks: jobs that outlive the request. This file only wires: hooks, directives. */
-#include "tasks.h"
 #include "task_callback.h"
+#include "task_runner.h"
 #include "aigw_signals.h"
 
 #include <ap_mpm.h>

@@ -1,6 +1,6 @@
 /* aigw-tasks: the collection, and one task. */
-#include "tasks.h"
 #include "task_callback.h"
+#include "task_runner.h"
 
 #include <http_protocol.h>
 #include <apr_strings.h>

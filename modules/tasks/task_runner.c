@@ -1,5 +1,4 @@
-/* Running tasks: one thread of the child claims them, starts their calls on the engine, says that they live, and writes how they ended. */
-#include "tasks.h"
+#include "task_runner.h"
 #include "task_callback.h"
 #include "aigw_own_pool.h"
 #include "aigw_signals.h"
@@ -7,7 +6,6 @@
 #include <http_log.h>
 #include <http_main.h>
 #include <apr_atomic.h>
-#include <apr_ring.h>
 #include <apr_strings.h>
 #include <apr_thread_cond.h>
 #include <apr_thread_mutex.h>
@@ -22,24 +20,7 @@ APLOG_USE_MODULE(aigw_tasks);
     "{\"message\":\"The gateway was lost while it ran this task, each time that it was "                                                   \
     "tried.\",\"type\":\"server_error\",\"param\":null,\"code\":\"internal_error\"}"
 
-/* A task that runs here. Its memory is malloc'ed: the call's pool goes when the call ends. */
-typedef struct run_t {
-    APR_RING_ENTRY(run_t) link; /* of running, or of ended */
-    aigw_task_lease_t lease;
-    aigw_call_t *call; /* while it goes on; under the mutex */
-    aigw_sink_t sink;  /* ours, which counts, in front of inner */
-    aigw_sink_t *inner;
-    apr_int64_t max_tokens;
-    volatile apr_uint32_t tokens; /* pieces of the answer so far */
-    int cancelled, lost;
-    int tells; /* somebody wants to be told of the end */
-    /* how it ended */
-    aigw_task_state_e state;
-    char *result, *error, *usage;
-    apr_int64_t used;
-} run_t;
-
-APR_RING_HEAD(runs_t, run_t);
+APR_RING_HEAD(runs_t, aigw_task_run_t);
 
 static struct {
     apr_pool_t *pool;
@@ -54,157 +35,57 @@ static struct {
     int nrunning, woken, stopping;
 } runner;
 
-/* ------------------------------------------------------------------ the end of a call */
-
-static char *copy(const char *text)
-{
-    return text ? strdup(text) : NULL;
-}
-
-static char *error_text(aigw_call_t *call, const aigw_error_t *error)
-{
-    json_t *whole = json_loads(aigw_tasks_core->error_json(call->pool, error), 0, NULL);
-    char *text = whole ? json_dumps(json_object_get(whole, "error"), JSON_COMPACT) : NULL;
-
-    json_decref(whole);
-    return text;
-}
-
-static char *usage_text(const aigw_usage_t *usage)
-{
-    json_t *json =
-        usage->prompt_tokens < 0 && usage->completion_tokens < 0
-            ? NULL
-            : json_pack("{s:I,s:I,s:I}", "prompt_tokens", (json_int_t)usage->prompt_tokens, "completion_tokens",
-                        (json_int_t)usage->completion_tokens, "total_tokens",
-                        (json_int_t)(usage->total_tokens >= 0 ? usage->total_tokens : usage->prompt_tokens + usage->completion_tokens));
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-
-    json_decref(json);
-    return text;
-}
+/* ------------------------------------------------------------------ beginning and end of a run */
 
 /* The mutex is held. */
-static void over(run_t *run)
+static void over(aigw_task_run_t *run, aigw_task_state_e state)
 {
     run->call = NULL;
+    run->state = state;
+    if (state != AIGW_TASK_FAILED) { /* what went wrong with a run that is taken back is nobody's business */
+        free(run->error);
+        run->error = NULL;
+    }
     APR_RING_REMOVE(run, link);
-    APR_RING_INSERT_TAIL(&runner.ended, run, run_t, link);
+    APR_RING_INSERT_TAIL(&runner.ended, run, aigw_task_run_t, link);
     runner.nrunning--;
     runner.woken = 1;
     apr_thread_cond_signal(runner.news);
 }
 
-static void done(void *baton, aigw_call_t *call, char *text, apr_size_t len, const aigw_error_t *error)
+void aigw_task_runner_ended(aigw_task_run_t *run)
 {
-    run_t *run = baton;
     sigset_t before;
 
-    if (text && (apr_off_t)len > aigw_tasks_conf()->max_result) {
-        free(text);
-        text = NULL;
-        error = aigw_tasks_core->error_make(call->pool, 500, "internal_error", NULL, "The answer is larger than a task may keep.");
-    }
-    run->result = text;
-    run->usage = usage_text(&call->usage);
-    run->used = call->usage.completion_tokens;
     aigw_signals_hold(&before);
     apr_thread_mutex_lock(runner.mutex);
-    run->state = !error            ? AIGW_TASK_COMPLETED
-                 : run->cancelled  ? AIGW_TASK_CANCELLED
-                 : runner.stopping ? AIGW_TASK_PENDING
-                                   : AIGW_TASK_FAILED;
-    if (run->state == AIGW_TASK_FAILED) {
-        run->error = error_text(call, error);
-    }
-    over(run);
+    over(run, !run->failed      ? AIGW_TASK_COMPLETED
+              : run->cancelled  ? AIGW_TASK_CANCELLED
+              : runner.stopping ? AIGW_TASK_PENDING
+                                : AIGW_TASK_FAILED);
     apr_thread_mutex_unlock(runner.mutex);
     aigw_signals_release(&before);
 }
 
-/* ------------------------------------------------------------------ the sink in front */
-
-static apr_status_t count_event(aigw_sink_t *sink, aigw_call_t *call, const aigw_event_t *ev)
-{
-    run_t *run = sink->baton;
-
-    if (ev->kind == AIGW_EVENT_TEXT || ev->kind == AIGW_EVENT_TOOL) {
-        apr_atomic_inc32(&run->tokens);
-    }
-    return run->inner->vt->event(run->inner, call, ev);
-}
-
-static void pass_end(aigw_sink_t *sink, aigw_call_t *call)
-{
-    run_t *run = sink->baton;
-
-    run->inner->vt->end(run->inner, call);
-}
-
-static const aigw_sink_vt counting = {"task", count_event, NULL, NULL, pass_end};
-
-/* ------------------------------------------------------------------ the beginning */
-
-static run_t *make_run(const aigw_task_lease_t *lease)
-{
-    run_t *run = calloc(1, sizeof *run);
-
-    if (run) {
-        run->lease = *lease;
-        run->lease.id = copy(lease->id);
-        run->lease.holder = runner.holder;
-        run->sink.vt = &counting;
-        run->sink.baton = run;
-        run->used = -1;
-        APR_RING_ELEM_INIT(run, link);
-    }
-    return run;
-}
-
-/* It did not even begin. */
-static void fail(run_t *run, apr_pool_t *p, const aigw_error_t *error)
-{
-    json_t *whole = json_loads(aigw_tasks_core->error_json(p, error), 0, NULL);
-
-    run->state = AIGW_TASK_FAILED;
-    run->error = whole ? json_dumps(json_object_get(whole, "error"), JSON_COMPACT) : NULL;
-    json_decref(whole);
-    apr_thread_mutex_lock(runner.mutex);
-    APR_RING_INSERT_TAIL(&runner.ended, run, run_t, link);
-    apr_thread_mutex_unlock(runner.mutex);
-}
-
 static void begin(apr_pool_t *p, const aigw_task_t *task, const aigw_task_lease_t *lease)
 {
-    run_t *run = make_run(lease);
-    server_rec *server = aigw_task_server_find(p, runner.server, task->server);
-    aigw_request_t *context = aigw_task_identity_read(p, task->identity);
-    const aigw_error_t *error;
-    aigw_call_t *call = NULL;
+    aigw_task_run_t *run = aigw_task_run_make(lease, runner.holder);
+    int ready;
 
     if (!run) {
         return; /* its lease runs out, and another has more memory */
     }
-    run->tells = task->callback_url != NULL;
-    if (!server || !context) {
-        fail(run, p, aigw_tasks_core->error_make(p, 500, "internal_error", NULL, "The virtual host of this task is gone."));
-        return;
-    }
-    error = aigw_tasks_make(server, context, p, task->endpoint, task->request, strlen(task->request), done, run, &call, &run->inner);
-    if (error) {
-        fail(run, p, error);
-        return;
-    }
-    run->max_tokens = call->max_tokens > 0 ? call->max_tokens : call->model->max_tokens;
+    ready = aigw_task_run_prepare(run, p, runner.server, task);
     apr_thread_mutex_lock(runner.mutex);
-    run->call = call;
-    APR_RING_INSERT_TAIL(&runner.running, run, run_t, link);
+    APR_RING_INSERT_TAIL(&runner.running, run, aigw_task_run_t, link);
     runner.nrunning++;
+    if (!ready) {
+        over(run, AIGW_TASK_FAILED);
+    }
     apr_thread_mutex_unlock(runner.mutex);
-    if (aigw_tasks_core->call_start(call, &run->sink) != APR_SUCCESS) { /* the child is stopping */
+    if (ready && aigw_task_run_start(run) != APR_SUCCESS) { /* the child is stopping */
         apr_thread_mutex_lock(runner.mutex);
-        run->state = AIGW_TASK_PENDING;
-        over(run);
+        over(run, AIGW_TASK_PENDING);
         apr_thread_mutex_unlock(runner.mutex);
     }
 }
@@ -234,28 +115,19 @@ static void claim(apr_pool_t *p)
 
 /* ------------------------------------------------------------------ signs of life */
 
-static double progress_of(const run_t *run)
-{
-    const double part =
-        run->max_tokens > 0 ? (double)apr_atomic_read32((volatile apr_uint32_t *)&run->tokens) / (double)run->max_tokens : 0;
-
-    return part > 0.99 ? 0.99 : part; /* 1 is when it is over */
-}
-
 /* What the store said of each that still runs here; one that ended meanwhile is in the other ring. */
 static void heed(const aigw_task_beat_t *beats, int n)
 {
-    run_t *run;
+    aigw_task_run_t *run;
     int i;
 
     apr_thread_mutex_lock(runner.mutex);
-    APR_RING_FOREACH(run, &runner.running, run_t, link)
+    APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
     {
         for (i = 0; i < n && (beats[i].lease.number != run->lease.number || strcmp(beats[i].lease.id, run->lease.id)); i++) {
         }
         if (i < n && (beats[i].lost || beats[i].cancelling) && !run->cancelled) {
             run->cancelled = 1;
-            run->lost = beats[i].lost;
             aigw_tasks_core->call_cancel(run->call);
         }
     }
@@ -265,16 +137,16 @@ static void heed(const aigw_task_beat_t *beats, int n)
 static void beat(apr_pool_t *p)
 {
     aigw_task_beat_t *beats;
-    run_t *run;
+    aigw_task_run_t *run;
     int n = 0;
 
     apr_thread_mutex_lock(runner.mutex);
     beats = apr_pcalloc(p, (apr_size_t)(runner.nrunning + 1) * sizeof *beats);
-    APR_RING_FOREACH(run, &runner.running, run_t, link)
+    APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
     {
         beats[n].lease = run->lease;
         beats[n].lease.id = apr_pstrdup(p, run->lease.id);
-        beats[n].progress = progress_of(run);
+        beats[n].progress = aigw_task_run_progress(run);
         beats[n++].tokens = apr_atomic_read32(&run->tokens);
     }
     apr_thread_mutex_unlock(runner.mutex);
@@ -286,34 +158,25 @@ static void beat(apr_pool_t *p)
 
 /* ------------------------------------------------------------------ writing the end */
 
-static void forget(run_t *run)
-{
-    free((char *)run->lease.id);
-    free(run->result);
-    free(run->error);
-    free(run->usage);
-    free(run);
-}
-
 /* All that have ended, in one step; where the store is away they stay for the next time. */
 static void write_ends(apr_pool_t *p)
 {
     struct runs_t ended;
     aigw_task_end_t *ends;
-    run_t *run;
+    aigw_task_run_t *run;
     int n = 0, tells = 0;
 
-    APR_RING_INIT(&ended, run_t, link);
+    APR_RING_INIT(&ended, aigw_task_run_t, link);
     apr_thread_mutex_lock(runner.mutex);
-    APR_RING_CONCAT(&ended, &runner.ended, run_t, link);
+    APR_RING_CONCAT(&ended, &runner.ended, aigw_task_run_t, link);
     apr_thread_mutex_unlock(runner.mutex);
-    APR_RING_FOREACH(run, &ended, run_t, link)
+    APR_RING_FOREACH(run, &ended, aigw_task_run_t, link)
     {
         n++;
     }
     ends = apr_pcalloc(p, (apr_size_t)(n + 1) * sizeof *ends);
     n = 0;
-    APR_RING_FOREACH(run, &ended, run_t, link)
+    APR_RING_FOREACH(run, &ended, aigw_task_run_t, link)
     {
         const aigw_task_end_t end = {run->lease, run->state, run->result, run->error, run->usage, run->used, 0, 0};
 
@@ -322,17 +185,17 @@ static void write_ends(apr_pool_t *p)
     }
     if (n && runner.vt->task_end(runner.store, p, ends, n) == APR_EAGAIN) {
         apr_thread_mutex_lock(runner.mutex);
-        APR_RING_CONCAT(&runner.ended, &ended, run_t, link);
+        APR_RING_CONCAT(&runner.ended, &ended, aigw_task_run_t, link);
         apr_thread_mutex_unlock(runner.mutex);
         tells = 0;
     }
     if (tells) {
         aigw_task_callback_wake();
     }
-    while (!APR_RING_EMPTY(&ended, run_t, link)) {
+    while (!APR_RING_EMPTY(&ended, aigw_task_run_t, link)) {
         run = APR_RING_FIRST(&ended);
         APR_RING_REMOVE(run, link);
-        forget(run);
+        aigw_task_run_free(run);
     }
     apr_pool_clear(p);
 }
@@ -364,12 +227,12 @@ static void wait_a_while(void)
 static int draining(apr_time_t until)
 {
     const int late = aigw_clock_now() >= until;
-    run_t *run;
+    aigw_task_run_t *run;
     int left;
 
     apr_thread_mutex_lock(runner.mutex);
     if (late) {
-        APR_RING_FOREACH(run, &runner.running, run_t, link)
+        APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
         {
             aigw_tasks_core->call_cancel(run->call);
         }
@@ -462,8 +325,8 @@ void aigw_task_runner_child_init(apr_pool_t *pchild, server_rec *main_server)
     runner.pool = aigw_own_pool(pchild);
     if (runner.pool && (rv = apr_thread_mutex_create(&runner.mutex, APR_THREAD_MUTEX_DEFAULT, runner.pool)) == APR_SUCCESS &&
         (rv = apr_thread_cond_create(&runner.news, runner.pool)) == APR_SUCCESS) {
-        APR_RING_INIT(&runner.running, run_t, link);
-        APR_RING_INIT(&runner.ended, run_t, link);
+        APR_RING_INIT(&runner.running, aigw_task_run_t, link);
+        APR_RING_INIT(&runner.ended, aigw_task_run_t, link);
         apr_uuid_get(&made);
         apr_uuid_format(uuid, &made);
         runner.holder = apr_pstrdup(runner.pool, uuid);

@@ -53,10 +53,4 @@ int aigw_task_endpoint(request_rec *r);
 const aigw_error_t *aigw_task_create(request_rec *r, const aigw_store_vt *vt, aigw_store_t *store, const aigw_task_t **task);
 const aigw_error_t *aigw_task_unavailable(apr_pool_t *p);
 
-/* --- running them: task_runner.c */
-void aigw_task_runner_child_init(apr_pool_t *pchild, server_rec *main_server);
-
-/* There is something to do. Any thread. */
-void aigw_task_runner_wake(void);
-
 #endif

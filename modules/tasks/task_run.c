@@ -1,0 +1,134 @@
+#include "task_run.h"
+#include "task_runner.h"
+
+#include <apr_atomic.h>
+
+/* ------------------------------------------------------------------ the end of a call */
+
+static char *copy(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+static void fail(aigw_task_run_t *run, apr_pool_t *p, const aigw_error_t *error)
+{
+    json_t *whole = json_loads(aigw_tasks_core->error_json(p, error), 0, NULL);
+
+    run->failed = 1;
+    run->error = whole ? json_dumps(json_object_get(whole, "error"), JSON_COMPACT) : NULL;
+    json_decref(whole);
+}
+
+static char *usage_text(const aigw_usage_t *usage)
+{
+    json_t *json =
+        usage->prompt_tokens < 0 && usage->completion_tokens < 0
+            ? NULL
+            : json_pack("{s:I,s:I,s:I}", "prompt_tokens", (json_int_t)usage->prompt_tokens, "completion_tokens",
+                        (json_int_t)usage->completion_tokens, "total_tokens",
+                        (json_int_t)(usage->total_tokens >= 0 ? usage->total_tokens : usage->prompt_tokens + usage->completion_tokens));
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    json_decref(json);
+    return text;
+}
+
+static void done(void *baton, aigw_call_t *call, char *text, apr_size_t len, const aigw_error_t *error)
+{
+    aigw_task_run_t *run = baton;
+
+    if (text && (apr_off_t)len > aigw_tasks_conf()->max_result) {
+        free(text);
+        text = NULL;
+        error = aigw_tasks_core->error_make(call->pool, 500, "internal_error", NULL, "The answer is larger than a task may keep.");
+    }
+    run->result = text;
+    run->usage = usage_text(&call->usage);
+    run->used = call->usage.completion_tokens;
+    if (error) {
+        fail(run, call->pool, error);
+    }
+    aigw_task_runner_ended(run);
+}
+
+/* ------------------------------------------------------------------ the sink in front */
+
+static apr_status_t count_event(aigw_sink_t *sink, aigw_call_t *call, const aigw_event_t *ev)
+{
+    aigw_task_run_t *run = sink->baton;
+
+    if (ev->kind == AIGW_EVENT_TEXT || ev->kind == AIGW_EVENT_TOOL) {
+        apr_atomic_inc32(&run->tokens);
+    }
+    return run->inner->vt->event(run->inner, call, ev);
+}
+
+static void pass_end(aigw_sink_t *sink, aigw_call_t *call)
+{
+    aigw_task_run_t *run = sink->baton;
+
+    run->inner->vt->end(run->inner, call);
+}
+
+static const aigw_sink_vt counting = {"task", count_event, NULL, NULL, pass_end};
+
+/* ------------------------------------------------------------------ the beginning */
+
+aigw_task_run_t *aigw_task_run_make(const aigw_task_lease_t *lease, const char *holder)
+{
+    aigw_task_run_t *run = calloc(1, sizeof *run);
+
+    if (run) {
+        run->lease = *lease;
+        run->lease.id = copy(lease->id);
+        run->lease.holder = holder;
+        run->sink.vt = &counting;
+        run->sink.baton = run;
+        run->used = -1;
+        APR_RING_ELEM_INIT(run, link);
+    }
+    return run;
+}
+
+int aigw_task_run_prepare(aigw_task_run_t *run, apr_pool_t *p, server_rec *main_server, const aigw_task_t *task)
+{
+    server_rec *server = aigw_task_server_find(p, main_server, task->server);
+    aigw_request_t *context = aigw_task_identity_read(p, task->identity);
+    const aigw_error_t *error =
+        server && context ? NULL : aigw_tasks_core->error_make(p, 500, "internal_error", NULL, "The virtual host of this task is gone.");
+    aigw_call_t *call;
+
+    run->tells = task->callback_url != NULL;
+    if (!error) {
+        error = aigw_tasks_make(server, context, p, task->endpoint, task->request, strlen(task->request), done, run, &call, &run->inner);
+    }
+    if (error) {
+        fail(run, p, error);
+        return 0;
+    }
+    run->call = call;
+    run->max_tokens = call->max_tokens > 0 ? call->max_tokens : call->model->max_tokens;
+    return 1;
+}
+
+apr_status_t aigw_task_run_start(aigw_task_run_t *run)
+{
+    return aigw_tasks_core->call_start(run->call, &run->sink);
+}
+
+double aigw_task_run_progress(const aigw_task_run_t *run)
+{
+    const double part =
+        run->max_tokens > 0 ? (double)apr_atomic_read32((volatile apr_uint32_t *)&run->tokens) / (double)run->max_tokens : 0;
+
+    return part > 0.99 ? 0.99 : part;
+}
+
+void aigw_task_run_free(aigw_task_run_t *run)
+{
+    free((char *)run->lease.id);
+    free(run->result);
+    free(run->error);
+    free(run->usage);
+    free(run);
+}

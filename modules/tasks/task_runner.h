@@ -1,0 +1,16 @@
+/* The thread of the child that runs tasks: it claims them, starts their calls on the engine, says that they live, and writes how they ended.
+ */
+#ifndef AIGW_TASK_RUNNER_H
+#define AIGW_TASK_RUNNER_H
+
+#include "task_run.h"
+
+void aigw_task_runner_child_init(apr_pool_t *pchild, server_rec *main_server);
+
+/* There is something to do. Any thread. */
+void aigw_task_runner_wake(void);
+
+/* The call of this run is over: the run is the runner's from now on. Once for each that was started; the call's thread, while the call is still there. */
+void aigw_task_runner_ended(aigw_task_run_t *run);
+
+#endif
