@@ -1,5 +1,4 @@
 #include "aigw_task_body.h"
-#include "aigw_callback_url.h"
 #include "aigw_fields.h"
 
 #include <apr_strings.h>
@@ -11,7 +10,7 @@ enum { PRIORITY, TTL, CALLBACK, ENDPOINT, BODY, LONG_FIELDS, PROMPT = CALLBACK +
 static const aigw_field_t long_form[LONG_FIELDS] = {
     {"priority", AIGW_FIELD_INT, 0, -AIGW_TASK_PRIORITY_MAX, AIGW_TASK_PRIORITY_MAX, 0},
     {"ttl", AIGW_FIELD_INT, 0, 1, AIGW_TASK_TTL_MAX, 0 /* the caller's */},
-    {"callback_url", AIGW_FIELD_TEXT, 0, 1, AIGW_CALLBACK_URL_MAX, 0},
+    {"callback_url", AIGW_FIELD_NAME, 0, 1, AIGW_CALLBACK_URL_MAX, 0},
     {"endpoint", AIGW_FIELD_NAME, 1, 1, 256, 0},
     {"body", AIGW_FIELD_OBJECT, 1, 0, 0, 0},
 };
@@ -19,7 +18,7 @@ static const aigw_field_t long_form[LONG_FIELDS] = {
 static const aigw_field_t short_form[SHORT_FIELDS] = {
     {"priority", AIGW_FIELD_INT, 0, -AIGW_TASK_PRIORITY_MAX, AIGW_TASK_PRIORITY_MAX, 0},
     {"ttl", AIGW_FIELD_INT, 0, 1, AIGW_TASK_TTL_MAX, 0 /* the caller's */},
-    {"callback_url", AIGW_FIELD_TEXT, 0, 1, AIGW_CALLBACK_URL_MAX, 0},
+    {"callback_url", AIGW_FIELD_NAME, 0, 1, AIGW_CALLBACK_URL_MAX, 0},
     {"prompt", AIGW_FIELD_TEXT, 1, 1, 0, 0},
     {"model", AIGW_FIELD_NAME, 0, 1, 256, 0},
     {"steps", AIGW_FIELD_INT, 0, 1, AIGW_TASK_STEPS_MAX, 0},
@@ -80,7 +79,7 @@ apr_status_t aigw_task_body_read(aigw_task_body_t *body, const char *text, apr_s
     }
     body->priority = (int)values[PRIORITY].integer;
     body->ttl = values[TTL].present ? apr_time_from_sec(values[TTL].integer) : ttl;
-    body->callback_url = values[CALLBACK].present ? values[CALLBACK].text : NULL;
+    body->callback_url = values[CALLBACK].text;
     body->endpoint = is_short ? AIGW_TASK_SHORT : values[ENDPOINT].text;
     body->request = is_short ? chat_of(p, &scan, values) : values[BODY].object->text;
     body->len = strlen(body->request); /* a scanned text has no NUL */

@@ -6,6 +6,8 @@
 #ifndef AIGW_TASK_BODY_H
 #define AIGW_TASK_BODY_H
 
+#include "aigw_callback_url.h"
+
 #include <apr_errno.h>
 #include <apr_pools.h>
 #include <apr_time.h>
@@ -22,8 +24,9 @@ typedef struct aigw_task_body_t {
     const char
         *prefix; /* what stands before the name of a member of request where a mistake in it is told: "body.", or "" in the short form */
     int priority;
-    apr_interval_time_t ttl;  /* microseconds */
-    const char *callback_url; /* as the client wrote it: whether it is one is said by aigw_callback_url. NULL: none */
+    apr_interval_time_t ttl; /* microseconds */
+    const char *
+        callback_url; /* 1 to AIGW_CALLBACK_URL_MAX characters; whether it may be called is the caller's to ask (aigw_callback_url.h). NULL: none */
 } aigw_task_body_t;
 
 typedef struct aigw_task_fault_t {

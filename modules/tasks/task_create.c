@@ -3,7 +3,9 @@
 #include "task_callback_conf.h"
 #include "aigw_task_body.h"
 
+#include <http_core.h>
 #include <http_protocol.h>
+#include <http_request.h>
 #include <apr_escape.h>
 #include <apr_strings.h>
 #include <openssl/evp.h>
@@ -52,26 +54,6 @@ static const aigw_error_t *read_key(request_rec *r, aigw_task_once_t *once)
     return NULL;
 }
 
-static const aigw_error_t *check_callback(apr_pool_t *p, const char *written)
-{
-    const aigw_callback_list_t *allow = &aigw_tasks_conf()->callback->allow;
-    aigw_callback_url_t url;
-    const char *wrong;
-
-    if (!written) {
-        return NULL;
-    }
-    if (aigw_callback_list_is_empty(allow)) {
-        return invalid(p, "callback_url", "This gateway sends no callbacks: leave callback_url out, and ask for the task.");
-    }
-    if ((wrong = aigw_callback_url_read(p, written, &url))) {
-        return invalid(p, "callback_url", apr_pstrcat(p, "callback_url ", wrong, ".", NULL));
-    }
-    return aigw_callback_list_has(allow, &url)
-               ? NULL
-               : invalid(p, "callback_url", "This gateway sends no callbacks to this host, by this scheme and on this port.");
-}
-
 static const aigw_error_t *refusal(apr_pool_t *p, apr_status_t rv)
 {
     switch (rv) {
@@ -81,9 +63,53 @@ static const aigw_error_t *refusal(apr_pool_t *p, apr_status_t rv)
     case APR_ENOSPC:
         return aigw_tasks_core->error_make(p, HTTP_TOO_MANY_REQUESTS, "quota_exceeded", NULL,
                                            "You have %d tasks that are not finished, and may have no more.", aigw_tasks_conf()->per_user);
+    case APR_EOF:
+    case APR_NOTFOUND: /* the key outlives its task where that has a short TTL */
+        return aigw_tasks_core->error_make(p, HTTP_GONE, "gone", NULL,
+                                           "The task of this Idempotency-Key is finished, and is not kept any more.");
     default:
         return aigw_task_unavailable(p);
     }
+}
+
+/* Does SetHandler say one of ours there? Also where authorization has ended the request before its handler was known. */
+static int is_ours(request_rec *r)
+{
+    const core_dir_config *section = ap_get_core_module_config(r->per_dir_config);
+    const char *fault = NULL, *handler = section->expr_handler ? ap_expr_str_exec(r, section->expr_handler, &fault) : NULL;
+
+    return handler && !fault && !strncmp(handler, "aigw-", 5);
+}
+
+/* Where this server has the endpoint at its own address too, who may not ask it there may not by a task: Require, scopes and all. */
+static const aigw_error_t *permitted(request_rec *r, const char *endpoint)
+{
+    request_rec *there = ap_sub_req_method_uri("POST", endpoint, r, NULL);
+    const int refused = (there->status == HTTP_UNAUTHORIZED || there->status == HTTP_FORBIDDEN) && is_ours(there);
+
+    ap_destroy_sub_req(there);
+    return refused ? aigw_tasks_core->error_make(r->pool, HTTP_FORBIDDEN, "insufficient_scope", "endpoint", "You may not ask %s.", endpoint)
+                   : NULL;
+}
+
+static const aigw_error_t *callback_allowed(apr_pool_t *p, const char *text)
+{
+    const aigw_callback_list_t *allow = &aigw_tasks_conf()->callback->allow;
+    aigw_callback_url_t url;
+    const char *wrong;
+
+    if (!text) {
+        return NULL;
+    }
+    if (aigw_callback_list_is_empty(allow)) {
+        return invalid(p, "callback_url", "This gateway sends no callbacks: leave callback_url out, and ask for the task.");
+    }
+    if ((wrong = aigw_callback_url_read(p, text, &url))) {
+        return invalid(p, "callback_url", apr_pstrcat(p, "callback_url ", wrong, ".", NULL));
+    }
+    return aigw_callback_list_has(allow, &url)
+               ? NULL
+               : invalid(p, "callback_url", "This gateway sends no callbacks to this host, by this scheme and on this port.");
 }
 
 static const aigw_error_t *put(request_rec *r, const aigw_store_vt *vt, aigw_store_t *store, const aigw_task_body_t *body,
@@ -93,7 +119,7 @@ static const aigw_error_t *put(request_rec *r, const aigw_store_vt *vt, aigw_sto
     aigw_task_t from = {.id = new_id(r->pool),
                         .owner = aigw_task_owner(r->pool, context),
                         .server = aigw_task_server_name(r->pool, r->server),
-                        .identity = aigw_task_identity_write(r->pool, context),
+                        .identity = aigw_task_identity_write(r->pool, context, r->uri),
                         .endpoint = body->endpoint,
                         .model = model->name,
                         .request = body->request,
@@ -125,9 +151,17 @@ const aigw_error_t *aigw_task_create(request_rec *r, const aigw_store_vt *vt, ai
     if (aigw_task_body_read(&body, data, len, aigw_tasks_conf()->ttl, r->pool, &fault) != APR_SUCCESS) {
         return aigw_tasks_core->error_make(r->pool, HTTP_BAD_REQUEST, fault.code, fault.param, "%s", fault.message);
     }
+    if (body.ttl > aigw_tasks_conf()->ttl_max) {
+        return aigw_tasks_core->error_make(r->pool, HTTP_BAD_REQUEST, "validation_error", "ttl",
+                                           "ttl must be an integer from 1 to %" APR_INT64_T_FMT ".",
+                                           (apr_int64_t)apr_time_sec(aigw_tasks_conf()->ttl_max));
+    }
+    if ((error = callback_allowed(r->pool, body.callback_url)) != NULL) {
+        return error;
+    }
     once.fingerprint = fingerprint(r->pool, data, len);
-    if ((error = check_callback(r->pool, body.callback_url)) ||
-        (error = aigw_tasks_check(r->server, r->pool, body.endpoint, body.request, body.len, body.prefix, &model))) {
+    error = aigw_tasks_check(r->server, r->pool, body.endpoint, body.request, body.len, body.prefix, &model);
+    if (error || (error = permitted(r, body.endpoint))) {
         return error;
     }
     if (!aigw_tasks_core->model_allowed(aigw_tasks_core->request(r), model)) {

@@ -6,6 +6,7 @@ use AIGW::Client qw(get have_tls post_json);
 use AIGW::Conf qw(conf_check);
 use AIGW::Listener;
 use AIGW::Postgres;
+use AIGW::Redis;
 use AIGW::Server;
 use AIGW::Services qw(free_port slurp spew);
 use Digest::SHA qw(hmac_sha256);
@@ -17,7 +18,7 @@ use Time::HiRes qw(time);
 my $v      = Apache::Test::vars();
 my $json   = JSON::PP->new->canonical->utf8;
 my $prefork = Apache::Test::have_module('mpm_prefork');
-my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : ());
+my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 my $tls    = have_tls() && Apache::Test::have_module('mod_ssl');
 plan tests => 16 * @stores + 57 + ($tls ? 3 : 0), need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
 
@@ -28,7 +29,7 @@ my (@gateways, $kept);
 # A gateway that may call these, with what else it is told.
 sub gateway {
     my ($allow, $conf, %o) = @_;
-    my $store = $o{pg} ? 'AIGWStore "pgsql:' . $o{pg}->conninfo . '"' : 'AIGWStore sqlite:data/aigw.db';
+    my $store = $o{store} // 'AIGWStore sqlite:data/aigw.db';
     my $gw = AIGW::Server->new(env => { HOOK_SECRET => $secret[0], HOOK_OLD => $secret[1], http_proxy => "http://127.0.0.1:$v->{dead_port}", https_proxy => "http://127.0.0.1:$v->{dead_port}" },
         conf => "LogLevel info aigw_tasks:trace8\n$store\nAIGWCallbackSecret env:HOOK_SECRET\nAIGWCallbackAllow $allow\n$conf\n<AIGWModel echo>\nAIGWUpstream echo\n</AIGWModel>\n<AIGWModel slow>\nAIGWUpstream echo words=1000 delay=50ms\n</AIGWModel>\n"
         . "<AIGWModel dead>\nAIGWUpstream openai http://127.0.0.1:$v->{dead_port}/v1 key=env:HOOK_OLD\n</AIGWModel>\nAIGWDefaultModel echo\n<Location /api/v1/tasks>\nSetHandler aigw-tasks\n</Location>\n");
@@ -64,9 +65,11 @@ sub body { my ($request) = @_; return $json->decode($request->{body}) }
 # ------------------------------------------------------------------ what is told, on each store
 
 for my $name (@stores) {
-    my $pg = $name eq 'pgsql' ? AIGW::Postgres->new : undef;
+    my $server = { pgsql => 'AIGW::Postgres', redis => 'AIGW::Redis' }->{$name};
+    $server &&= $server->new;
+    my $store = { pgsql => sub { 'AIGWStore "pgsql:' . $server->conninfo . '"' }, redis => sub { "AIGWStore redis\nAIGWRedis " . $server->url }, sqlite => sub { undef } }->{$name}->();
     my $up = AIGW::Listener->new(port => my $port = free_port());
-    my $gw = gateway("http://127.0.0.1:$port", "AIGWCallbackNetwork 127.0.0.0/8\nAIGWCallbackTimeout 10s\nAIGWCallbackRetry first=200ms max=1s for=1h", pg => $pg);
+    my $gw = gateway("http://127.0.0.1:$port", "AIGWCallbackNetwork 127.0.0.0/8\nAIGWCallbackTimeout 10s\nAIGWCallbackRetry first=200ms max=1s for=1h", store => $store);
     my $url = "http://127.0.0.1:$port/$token?a=b";
 
     my $r = post($gw, callback_url => $url);
