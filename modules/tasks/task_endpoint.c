@@ -183,12 +183,23 @@ static const char *id_of(request_rec *r)
     return slash && strlen(slash + 1) == AIGW_TASK_ID && strspn(slash + 1, "0123456789abcdef") == AIGW_TASK_ID ? slash + 1 : "";
 }
 
+/* Behind the collection stands something that is no ID of ours. */
+static int is_nothing(request_rec *r)
+{
+    const char *tail = aigw_tasks_tail(r);
+
+    return tail && tail[strspn(tail, "/")];
+}
+
 int aigw_task_endpoint(request_rec *r)
 {
     ask_t ask = {.r = r, .id = id_of(r), .jobs = ap_strstr_c(r->uri, "/jobs") != NULL};
 
     if (!r->handler || strcmp(r->handler, "aigw-tasks")) {
         return DECLINED;
+    }
+    if (!*ask.id && is_nothing(r)) {
+        return refuse(&ask, APR_NOTFOUND);
     }
     if (!(ask.vt = aigw_tasks_core->store(&ask.store))) {
         return aigw_tasks_core->error_send(r, aigw_task_unavailable(r->pool));

@@ -15,6 +15,8 @@ extern module AP_MODULE_DECLARE_DATA aigw_tasks_module;
 extern const aigw_core_t *aigw_tasks_core;
 extern APR_OPTIONAL_FN_TYPE(aigw_job_check) * aigw_tasks_check;
 extern APR_OPTIONAL_FN_TYPE(aigw_job_make) * aigw_tasks_make;
+extern APR_OPTIONAL_FN_TYPE(aigw_endpoint_tail) * aigw_tasks_tail;
+extern APR_OPTIONAL_FN_TYPE(aigw_endpoint_here) * aigw_tasks_here;
 extern APR_OPTIONAL_FN_TYPE(aigw_identity_recheck) * aigw_tasks_recheck; /* NULL: mod_aigw_auth is not there */
 
 /* Of the main server; all say what a directive of the same name says. Constant once the configuration is read. */
