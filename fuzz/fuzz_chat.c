@@ -258,7 +258,7 @@ static void check_edit(const aigw_chat_t *chat, const json_t *json, size_t size,
 {
     json_t *expected = json_deep_copy(json), *got, *options = json_object_get(expected, "stream_options");
     int n, i;
-    struct iovec *pieces = aigw_chat_edit(chat, UPSTREAM_MODEL, p, &n);
+    struct iovec *pieces = aigw_chat_edit(chat, UPSTREAM_MODEL, 0, p, &n);
     char *text = malloc(size + 256);
     size_t len = 0;
 

@@ -24,7 +24,7 @@
 #include "aigw_store.h"
 #include "aigw_version.h"
 
-#define AIGW_CORE_VERSION 3
+#define AIGW_CORE_VERSION 4
 
 /* Background work: fn(baton, p) on the child's one background thread, with a pool of its own that is cleared after it. */
 typedef void (*aigw_defer_fn)(void *baton, apr_pool_t *p);
@@ -115,6 +115,21 @@ typedef struct aigw_core_t {
 
     /* What AIGWStore says; NULL: there is none, or this child could not open it. In a child, from child_init (of APR_HOOK_MIDDLE) on. */
     const aigw_store_vt *(*store)(aigw_store_t **store);
+
+    /* --- version 4 --- */
+
+    /* A call on behalf of r that asks no model: its events come from a source of the maker's own, which waits for something (a task, a room). To be filled in (stream) and given to call_run() as any
+     * other. call->model is one that nobody can ask for; call_admit and call_settle do not run; of the time-outs only Timeout holds, for a client that takes nothing: the source has its own in wake.
+     * Thread: owner of r. */
+    aigw_call_t *(*call_make_watching)(request_rec *r, aigw_source_t *source);
+
+    /* --- secrets from env:NAME, file:PATH or exec:COMMAND, never in the configuration, never in a log. Thread: the one that reads the configuration --- */
+
+    /* While a directive is read: NULL, or what is wrong with the source, beginning with `what`. */
+    const char *(*secret_fault)(apr_pool_t *p, const char *what, const char *source);
+
+    /* The secret in p, one line of at most 8 KiB; NULL and *why (in ptemp, with nothing of the secret) if it cannot be had. Blocks (exec: for at most 10 s). */
+    const char *(*secret_read)(apr_pool_t *p, apr_pool_t *ptemp, const char *source, const char **why);
 } aigw_core_t;
 
 APR_DECLARE_OPTIONAL_FN(const aigw_core_t *, aigw_core, (int version));

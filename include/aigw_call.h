@@ -27,14 +27,15 @@ typedef struct aigw_usage_t {
 } aigw_usage_t;
 
 typedef enum {
-    AIGW_EVENT_START,  /* the model server has accepted; at most once, before all others but ERROR */
-    AIGW_EVENT_TEXT,   /* a piece of the answer's text */
-    AIGW_EVENT_TOOL,   /* a piece of a tool call */
-    AIGW_EVENT_RAW,    /* bytes in the wire format that call->raw names: whole server-sent events, or the whole JSON body */
-    AIGW_EVENT_USAGE,  /* token counts; at most once */
-    AIGW_EVENT_FINISH, /* one choice is complete */
-    AIGW_EVENT_END,    /* the answer is complete; the last event of a call that went well */
-    AIGW_EVENT_ERROR   /* the last event of a call that did not */
+    AIGW_EVENT_START,    /* the model server has accepted; at most once, before all others but ERROR */
+    AIGW_EVENT_TEXT,     /* a piece of the answer's text */
+    AIGW_EVENT_TOOL,     /* a piece of a tool call */
+    AIGW_EVENT_RAW,      /* bytes in the wire format that call->raw names: whole server-sent events, or the whole JSON body */
+    AIGW_EVENT_USAGE,    /* token counts; at most once */
+    AIGW_EVENT_FINISH,   /* one choice is complete */
+    AIGW_EVENT_PROGRESS, /* how far the model server says that it is; only where call->piecewise is 1 */
+    AIGW_EVENT_END,      /* the answer is complete; the last event of a call that went well */
+    AIGW_EVENT_ERROR     /* the last event of a call that did not */
 } aigw_event_e;
 
 /* What a source tells a sink. All pointers are valid during the call of the sink's event() only. */
@@ -45,6 +46,7 @@ typedef struct aigw_event_t {
     apr_size_t len;
     int tool_index;                  /* TOOL: which call of the answer, from 0 */
     const char *tool_id, *tool_name; /* TOOL: set in its first piece, else NULL */
+    double progress;                 /* PROGRESS: 0..1 */
     const char *finish_reason;       /* FINISH: "stop", "length", "tool_calls", "content_filter" */
     const aigw_usage_t *usage;       /* USAGE */
     const aigw_error_t *error;       /* ERROR */
@@ -81,7 +83,8 @@ struct aigw_call_t {
     double temperature;     /* NaN: not said */
     int stream;             /* 1: events as they come; 0: the sink answers once, in the end */
     int want_usage;         /* 1: the client asked for the usage chunk of a raw stream */
-    aigw_raw_e raw;         /* what the sink takes unread */
+    int piecewise; /* 1, with stream 0: the model server is asked for a stream where it can, for the sink counts the pieces; RAW events may be either, a stream's or the whole body */
+    aigw_raw_e raw; /* what the sink takes unread */
 
     /* the answer so far: set by the core */
     aigw_usage_t usage;                   /* all -1 until known */

@@ -17,7 +17,11 @@ APR_DECLARE_OPTIONAL_FN(const aigw_error_t *, aigw_job_check,
                         (server_rec * s, apr_pool_t *p, const char *endpoint, const char *body, apr_size_t len, const char *prefix,
                          const aigw_model_t **model));
 
-/* The call for it, to be given to aigw_core_t.call_start() with the sink; context and body are copied. "stream" counts for nothing: the answer comes once. Errors as above. Thread: any that may block. */
+/* How far a job's sink has come: pieces of text and of tool calls so far, about as many tokens; and what the model server itself says, 0..1 (0: nothing). Thread: the owner of the call. */
+APR_DECLARE_OPTIONAL_FN(void, aigw_job_progress, (const aigw_sink_t *sink, apr_int64_t *pieces, double *progress));
+
+/* The call for it, to be given to aigw_core_t.call_start() with the sink; context and body are copied. "stream" counts for nothing: the answer comes once, though the model server is asked for a stream where it
+ * can, so that there is progress. Errors as above. Thread: any that may block. */
 APR_DECLARE_OPTIONAL_FN(const aigw_error_t *, aigw_job_make,
                         (server_rec * s, const aigw_request_t *context, apr_pool_t *p, const char *endpoint, const char *body,
                          apr_size_t len, aigw_job_done_fn done, void *baton, aigw_call_t **call, aigw_sink_t **sink));

@@ -42,13 +42,14 @@ typedef struct aigw_task_t {
     const char *request;  /* the body for that endpoint, JSON. NULL where it was not asked for */
     int priority;         /* -100..100, higher first among the owner's own */
     aigw_task_state_e state;
-    int attempts;                           /* how often it was begun, without those that were handed back */
-    int cancelling;                         /* 1: the owner wants it to end; it is running still */
-    double progress;                        /* 0..1; of a running task as of its last sign of life */
-    apr_int64_t tokens;                     /* of the answer so far; -1: not known */
-    const char *result;                     /* JSON: the endpoint's answer; NULL: none (yet), or not asked for */
-    const char *error;                      /* JSON: {"message","type","param","code"}; NULL: none */
-    const char *usage;                      /* JSON of OpenAI's usage; NULL: not known */
+    int attempts;       /* how often it was begun, without those that were handed back */
+    apr_int64_t claims; /* how often it was claimed or taken back, all of them: as aigw_task_lease_t.number it only grows */
+    int cancelling;     /* 1: the owner wants it to end; it is running still */
+    double progress;    /* 0..1; of a running task as of its last sign of life */
+    apr_int64_t tokens; /* of the answer so far; -1: not known */
+    const char *result; /* JSON: the endpoint's answer; NULL: none (yet), or not asked for */
+    const char *error;  /* JSON: {"message","type","param","code"}; NULL: none */
+    const char *usage;  /* JSON of OpenAI's usage; NULL: not known */
     apr_time_t created, started, completed; /* 0: not yet */
     apr_time_t expires;                     /* when a finished one goes (its TTL); 0: it is not finished */
     apr_interval_time_t ttl;                /* from its end */
@@ -121,6 +122,9 @@ typedef struct aigw_store_vt {
 
     /* While the configuration is read: NULL, or what is wrong with what follows the name in AIGWStore, and the remedy. In p. */
     const char *(*check)(apr_pool_t *p, const char *args);
+
+    /* Once all of the configuration is read (configtest does that, too): does what stands elsewhere go with it? Else the reason and the remedy are logged. NULL: nothing to check. */
+    apr_status_t (*check_config)(server_rec *main_server);
 
     /* post_config, as the user httpd is started by: makes the file with the owner and the mode that the children need, and brings the schema up to date. A server that is away is no error (the children try
      * again); one that cannot be right (no permission, a schema that is newer than we are) is: the reason is logged. */

@@ -45,6 +45,9 @@ int main(void)
     srunner_add_suite(runner, suite_names());
     srunner_add_suite(runner, suite_rate());
     srunner_add_suite(runner, suite_decimal());
+    srunner_add_suite(runner, suite_chunks());
+    srunner_add_suite(runner, suite_prefer());
+    srunner_add_suite(runner, suite_task_mark());
     srunner_add_suite(runner, suite_estimate());
     srunner_add_suite(runner, suite_fields());
     srunner_add_suite(runner, suite_task_body());
@@ -62,6 +65,10 @@ int main(void)
     srunner_add_suite(runner, suite_spread());
     srunner_add_suite(runner, suite_throttle());
     srunner_add_suite(runner, suite_tier_file());
+    srunner_add_suite(runner, suite_address());
+    srunner_add_suite(runner, suite_backoff());
+    srunner_add_suite(runner, suite_callback_url());
+    srunner_add_suite(runner, suite_webhook());
     /* of bench/ */
     srunner_add_suite(runner, suite_heap());
     srunner_add_suite(runner, suite_hist());

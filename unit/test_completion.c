@@ -227,6 +227,21 @@ START_TEST(usage_is_read)
 }
 END_TEST
 
+static double progress_of(const char *progress)
+{
+    accepted(apr_pstrcat(pool, "{\"progress\":", progress, "}", NULL));
+    return aigw_completion_progress(&answer);
+}
+
+START_TEST(progress_is_read)
+{
+    ck_assert(progress_of("0") == 0 && progress_of("1") == 1 && progress_of("0.25") == 0.25);
+    ck_assert(progress_of("-0.1") == -1 && progress_of("1.1") == -1 && progress_of("\"0.5\"") == -1 && progress_of("null") == -1);
+    accepted("{}");
+    ck_assert(aigw_completion_progress(&answer) == -1);
+}
+END_TEST
+
 static const char *finish_of(const char *choices)
 {
     accepted(apr_pstrcat(pool, "{\"choices\":", choices, "}", NULL));
@@ -324,6 +339,7 @@ Suite *suite_completion(void)
     tcase_add_test(c, servers_fail_in_many_words);
     tcase_add_test(c, an_error_of_a_megabyte_says_nothing);
     tcase_add_test(c, usage_is_read);
+    tcase_add_test(c, progress_is_read);
     tcase_add_test(c, the_first_choice_finishes);
     tcase_add_test(c, a_chunk_is_looked_at);
     tcase_add_test(c, a_string_is_no_name);

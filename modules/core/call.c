@@ -98,6 +98,23 @@ aigw_call_t *aigw_call_make(request_rec *r, const aigw_model_t *model)
     return call;
 }
 
+/* Stands where a model would: the engine asks a model's upstream what becomes of a call whose client goes. */
+static aigw_upstream_t no_upstream = {.provider_name = "none", .gone = AIGW_GONE_CANCEL};
+static const aigw_model_t no_model = {.name = "", .upstream = &no_upstream};
+
+aigw_call_t *aigw_call_make_watching(request_rec *r, aigw_source_t *source)
+{
+    aigw_request_t *ctx = aigw_request_get(r);
+    aigw_call_t *call = make(r->pool, r->server, r->per_dir_config, &ctx->identity, &no_model);
+
+    call->engine->no_drain = 1;
+    call->engine->watching = 1;
+    call->client = r;
+    call->context = ctx;
+    call->source = source;
+    return call;
+}
+
 aigw_call_t *aigw_call_make_detached(server_rec *s, const aigw_request_t *context, const aigw_model_t *model)
 {
     apr_pool_t *pool = own_pool();
@@ -142,6 +159,7 @@ static void remember(aigw_call_t *call, const aigw_event_t *ev)
         call->error = ev->error;
         break;
     case AIGW_EVENT_START:
+    case AIGW_EVENT_PROGRESS:
     case AIGW_EVENT_END:
         break;
     }

@@ -6,6 +6,7 @@
 #include "aigw_sink.h"
 
 aigw_call_t *aigw_call_make(request_rec *r, const aigw_model_t *model);
+aigw_call_t *aigw_call_make_watching(request_rec *r, aigw_source_t *source);
 aigw_call_t *aigw_call_make_detached(server_rec *s, const aigw_request_t *context, const aigw_model_t *model);
 
 /* One event from the source: counted, remembered, handed to the sink. */

@@ -140,9 +140,9 @@ static int start(aigw_call_t *call)
 
 int aigw_engine_begin(aigw_call_t *call)
 {
-    const aigw_error_t *error = aigw_hooks_admit(call);
+    const aigw_error_t *error = call->engine->watching ? NULL : aigw_hooks_admit(call);
 
-    if (!error) {
+    if (!error && !call->engine->watching) {
         error = call->model->upstream->provider->open(call);
     }
     if (error) {
@@ -176,10 +176,10 @@ void aigw_engine_heard(aigw_call_t *call, apr_time_t now, int head)
     aigw_engine_t *eng = call->engine;
 
     eng->heard = now;
-    if (head && !eng->head) {
+    if (head && !eng->head && !eng->watching) {
         eng->head = 1;
         call->context->upstream_time = now - call->began;
-        if (!call->stream) {
+        if (!call->stream && !call->piecewise) {
             note_answer_time(&call->model->upstream->answer_time, now - eng->started);
         }
     }
@@ -260,6 +260,9 @@ static const aigw_error_t *timed_out(aigw_call_t *call, apr_time_t now)
     const aigw_dir_conf_t *conf = eng->conf;
     int listening = !call->source->silent && !eng->blocked;
 
+    if (eng->watching) {
+        return NULL;
+    }
     if (run_out(eng, call->began, conf->total_timeout, now)) {
         return aigw_error_make(call->pool, 504, "upstream_timeout", NULL, "The answer took longer than a call may take in all.");
     }
@@ -272,7 +275,7 @@ static const aigw_error_t *timed_out(aigw_call_t *call, apr_time_t now)
     if (call->stream && run_out(eng, call->first_event, conf->stream_max_time, now)) {
         return aigw_error_make(call->pool, 504, "upstream_timeout", NULL, "The stream went on for longer than is allowed.");
     }
-    if (call->stream && conf->stream_max_bytes && call->bytes_out > conf->stream_max_bytes) {
+    if ((call->stream || call->piecewise) && conf->stream_max_bytes && call->bytes_out > conf->stream_max_bytes) {
         return aigw_error_make(call->pool, 502, "upstream_invalid_response", NULL, "The stream became longer than is allowed.");
     }
     return NULL;

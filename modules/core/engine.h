@@ -50,6 +50,7 @@ typedef struct aigw_engine_t {
     unsigned drain_counted : 1;
     unsigned no_drain : 1; /* the call has no pool of its own to live on in */
     unsigned asked : 1;    /* call_admit has run, so call_settle must */
+    unsigned watching : 1; /* no model is asked: the source is the maker's */
     aigw_drive_t drive;    /* the reactor's */
 } aigw_engine_t;
 

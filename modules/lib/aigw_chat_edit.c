@@ -30,20 +30,26 @@ static apr_status_t set_model(aigw_splice_t *splice, const aigw_chat_t *chat, co
     return quoted ? aigw_splice_set(splice, &chat->scan->root, "model", quoted) : APR_EINVAL;
 }
 
-static apr_status_t ask_usage(aigw_splice_t *splice, const aigw_chat_t *chat)
+static apr_status_t ask_stream(aigw_splice_t *splice, const aigw_chat_t *chat, int stream)
 {
-    if (!chat->stream || chat->include_usage) {
+    return stream && !chat->stream ? aigw_splice_set(splice, &chat->scan->root, "stream", "true") : APR_SUCCESS;
+}
+
+static apr_status_t ask_usage(aigw_splice_t *splice, const aigw_chat_t *chat, int stream)
+{
+    if (!(stream || chat->stream) || chat->include_usage) {
         return APR_SUCCESS;
     }
     return chat->stream_options ? aigw_splice_set(splice, &chat->stream_options->value, "include_usage", "true")
                                 : aigw_splice_set(splice, &chat->scan->root, "stream_options", "{\"include_usage\":true}");
 }
 
-struct iovec *aigw_chat_edit(const aigw_chat_t *chat, const char *model, apr_pool_t *p, int *n)
+struct iovec *aigw_chat_edit(const aigw_chat_t *chat, const char *model, int stream, apr_pool_t *p, int *n)
 {
     aigw_splice_t *splice = aigw_splice_make(p, chat->scan);
 
-    if (set_model(splice, chat, model, p) != APR_SUCCESS || ask_usage(splice, chat) != APR_SUCCESS) {
+    if (set_model(splice, chat, model, p) != APR_SUCCESS || ask_stream(splice, chat, stream) != APR_SUCCESS ||
+        ask_usage(splice, chat, stream) != APR_SUCCESS) {
         return NULL;
     }
     return aigw_splice_pieces(splice, p, n, NULL);

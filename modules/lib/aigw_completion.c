@@ -43,14 +43,15 @@ static void find(const aigw_json_scan_t *scan, const aigw_json_span_t *object, i
 
 apr_status_t aigw_completion_read(aigw_completion_t *c, const aigw_json_scan_t *scan)
 {
-    static const char *const names[] = {"choices", "usage", "error"};
-    aigw_json_span_t spans[3];
+    static const char *const names[] = {"choices", "usage", "error", "progress"};
+    aigw_json_span_t spans[4];
 
-    find(scan, &scan->root, 3, names, spans);
+    find(scan, &scan->root, 4, names, spans);
     c->scan = scan;
     c->choices = spans[0];
     c->usage = spans[1];
     c->error = spans[2];
+    c->progress = spans[3];
     return scan->root.kind == AIGW_JSON_OBJECT ? APR_SUCCESS : APR_EINVAL;
 }
 
@@ -102,6 +103,15 @@ void aigw_completion_failure(const aigw_json_scan_t *scan, apr_pool_t *p, aigw_c
     else { /* a string alone is no JSON that a server would send as such */
         memset(error, 0, sizeof(*error));
     }
+}
+
+double aigw_completion_progress(const aigw_completion_t *c)
+{
+    double progress = -1;
+
+    return is_kind(&c->progress, AIGW_JSON_NUMBER) && aigw_json_double(c->scan, &c->progress, &progress) && progress >= 0 && progress <= 1
+               ? progress
+               : -1;
 }
 
 /* Not by a walk's first step: that would go over all of a large choice. */

@@ -12,7 +12,7 @@
 /* The members of the root object. end is 0 where one is absent. */
 typedef struct aigw_completion_t {
     const aigw_json_scan_t *scan;
-    aigw_json_span_t choices, usage, error;
+    aigw_json_span_t choices, usage, error, progress;
 } aigw_completion_t;
 
 /* scan: the text, accepted by aigw_json_check() or aigw_json_scan(); it is kept. APR_SUCCESS, or APR_EINVAL: its root is not an object. */
@@ -44,6 +44,9 @@ typedef struct aigw_completion_usage_t {
 
 /* 1 and *usage if there is an object of that name, else 0. */
 int aigw_completion_usage(const aigw_completion_t *c, aigw_completion_usage_t *usage);
+
+/* How far the server says that it is, 0..1, in a member "progress" (no part of OpenAI's format); -1: it does not say. */
+double aigw_completion_progress(const aigw_completion_t *c);
 
 /* 1 if choices is an array with something in it. */
 int aigw_completion_has_choices(const aigw_completion_t *c);

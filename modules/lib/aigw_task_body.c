@@ -5,11 +5,12 @@
 #include <string.h>
 
 /* The first fields of both forms are the same. */
-enum { PRIORITY, TTL, ENDPOINT, BODY, LONG_FIELDS, PROMPT = TTL + 1, MODEL, STEPS, SHORT_FIELDS };
+enum { PRIORITY, TTL, CALLBACK, ENDPOINT, BODY, LONG_FIELDS, PROMPT = CALLBACK + 1, MODEL, STEPS, SHORT_FIELDS };
 
 static const aigw_field_t long_form[LONG_FIELDS] = {
     {"priority", AIGW_FIELD_INT, 0, -AIGW_TASK_PRIORITY_MAX, AIGW_TASK_PRIORITY_MAX, 0},
     {"ttl", AIGW_FIELD_INT, 0, 1, AIGW_TASK_TTL_MAX, 0 /* the caller's */},
+    {"callback_url", AIGW_FIELD_NAME, 0, 1, AIGW_CALLBACK_URL_MAX, 0},
     {"endpoint", AIGW_FIELD_NAME, 1, 1, 256, 0},
     {"body", AIGW_FIELD_OBJECT, 1, 0, 0, 0},
 };
@@ -17,6 +18,7 @@ static const aigw_field_t long_form[LONG_FIELDS] = {
 static const aigw_field_t short_form[SHORT_FIELDS] = {
     {"priority", AIGW_FIELD_INT, 0, -AIGW_TASK_PRIORITY_MAX, AIGW_TASK_PRIORITY_MAX, 0},
     {"ttl", AIGW_FIELD_INT, 0, 1, AIGW_TASK_TTL_MAX, 0 /* the caller's */},
+    {"callback_url", AIGW_FIELD_NAME, 0, 1, AIGW_CALLBACK_URL_MAX, 0},
     {"prompt", AIGW_FIELD_TEXT, 1, 1, 0, 0},
     {"model", AIGW_FIELD_NAME, 0, 1, 256, 0},
     {"steps", AIGW_FIELD_INT, 0, 1, AIGW_TASK_STEPS_MAX, 0},
@@ -77,6 +79,7 @@ apr_status_t aigw_task_body_read(aigw_task_body_t *body, const char *text, apr_s
     }
     body->priority = (int)values[PRIORITY].integer;
     body->ttl = values[TTL].present ? apr_time_from_sec(values[TTL].integer) : ttl;
+    body->callback_url = values[CALLBACK].text;
     body->endpoint = is_short ? AIGW_TASK_SHORT : values[ENDPOINT].text;
     body->request = is_short ? chat_of(p, &scan, values) : values[BODY].object->text;
     body->len = strlen(body->request); /* a scanned text has no NUL */

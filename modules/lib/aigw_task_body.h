@@ -1,10 +1,12 @@
-/* The body that makes a task: {"endpoint", "body"}, or the short form {"prompt", "model"?, "steps"?}; both with "priority"? and "ttl"?. What a client sends is cut
+/* The body that makes a task: {"endpoint", "body"}, or the short form {"prompt", "model"?, "steps"?}; both with "priority"?, "ttl"? and "callback_url"?. What a client sends is cut
  * here; whether the endpoint takes its body is said by mod_aigw_stream (aigw_job.h).
  *
  * Thread: any; no state. Everything is in the pool given and does not point into the body.
  */
 #ifndef AIGW_TASK_BODY_H
 #define AIGW_TASK_BODY_H
+
+#include "aigw_callback_url.h"
 
 #include <apr_errno.h>
 #include <apr_pools.h>
@@ -23,6 +25,8 @@ typedef struct aigw_task_body_t {
         *prefix; /* what stands before the name of a member of request where a mistake in it is told: "body.", or "" in the short form */
     int priority;
     apr_interval_time_t ttl; /* microseconds */
+    const char *
+        callback_url; /* 1 to AIGW_CALLBACK_URL_MAX characters; whether it may be called is the caller's to ask (aigw_callback_url.h). NULL: none */
 } aigw_task_body_t;
 
 typedef struct aigw_task_fault_t {

@@ -39,7 +39,7 @@ static const aigw_error_t *on_head(void *baton, aigw_call_t *call, int status, c
     int events = !ap_cstr_casecmpn(type, "text/event-stream", 17);
     aigw_event_t ev = {.kind = AIGW_EVENT_START};
 
-    if (call->stream != events) {
+    if (call->stream != events && !call->piecewise) {
         return invalid(call, events ? "it streams where it was not asked to" : "it was asked for a stream and answers with something else");
     }
     if (events) {
@@ -79,6 +79,16 @@ static const aigw_error_t *error_of(aigw_call_t *call, const aigw_completion_t *
 
     aigw_completion_error(c, call->pool, &said);
     return aigw_openai_error(call, 502, &said);
+}
+
+static void find_progress(aigw_call_t *call, const aigw_completion_t *c)
+{
+    aigw_event_t ev = {.kind = AIGW_EVENT_PROGRESS};
+
+    ev.progress = aigw_completion_progress(c);
+    if (ev.progress >= 0) {
+        aigw_call_emit(call, &ev);
+    }
 }
 
 /* ------------------------------------------------------------------ raw events: no JSON is scanned for a token */
@@ -131,6 +141,9 @@ static int look_closer(aigw_call_t *call, const aigw_http_event_t *in, const aig
         *error = error_of(call, &c);
         return 0;
     }
+    if (call->piecewise) {
+        find_progress(call, &c);
+    }
     if (c.usage.end && c.usage.kind == AIGW_JSON_OBJECT) {
         find_usage(call, &c);
         return !call->want_usage && c.choices.end && c.choices.kind == AIGW_JSON_ARRAY && !aigw_completion_has_choices(&c);
@@ -151,7 +164,7 @@ static int raw_event(aigw_openai_answer_t *a, aigw_call_t *call, const aigw_http
                 apr_pstrndup(call->pool, peek.finish, peek.finish_len < AIGW_FINISH_MAX ? peek.finish_len : AIGW_FINISH_MAX);
         }
     }
-    if (peek.closer) {
+    if (peek.closer || call->piecewise) {
         keep = look_closer(call, in, error);
         if (*error) {
             return -1;
@@ -212,6 +225,9 @@ static int read_event(aigw_openai_answer_t *a, aigw_call_t *call, const aigw_htt
     }
     else {
         *error = aigw_completion_is_error(&c) ? error_of(call, &c) : tell_all(a, call, &c, "delta");
+        if (call->piecewise && !*error) {
+            find_progress(call, &c);
+        }
     }
     return *error ? -1 : 0;
 }

@@ -20,10 +20,15 @@ static const char *upstream_model(const aigw_call_t *call)
     return call->model->upstream->model ? call->model->upstream->model : call->model->name;
 }
 
-/* The client's own bytes with two edits; openai_answer.c takes a usage that the client did not ask for out again. */
+static int streams(const aigw_call_t *call)
+{
+    return call->stream || call->piecewise;
+}
+
+/* The client's own bytes with a few edits; openai_answer.c takes a usage that the client did not ask for out again. */
 static const aigw_error_t *edit_body(aigw_call_t *call, aigw_http_request_t *req)
 {
-    req->body = aigw_chat_edit(call->body->chat, upstream_model(call), call->pool, &req->nbody);
+    req->body = aigw_chat_edit(call->body->chat, upstream_model(call), streams(call), call->pool, &req->nbody);
     if (req->body) {
         return NULL;
     }
@@ -42,7 +47,7 @@ static apr_status_t free_dump(void *dump)
 static const aigw_error_t *make_body(aigw_call_t *call, aigw_http_request_t *req)
 {
     apr_int64_t max = call->max_tokens >= 0 ? call->max_tokens : call->model->max_tokens;
-    json_t *root = json_pack("{s:s,s:O,s:b}", "model", upstream_model(call), "messages", call->messages, "stream", call->stream);
+    json_t *root = json_pack("{s:s,s:O,s:b}", "model", upstream_model(call), "messages", call->messages, "stream", streams(call));
     struct iovec *iov = apr_palloc(call->pool, sizeof *iov);
     char *dump;
 
@@ -52,7 +57,7 @@ static const aigw_error_t *make_body(aigw_call_t *call, aigw_http_request_t *req
     if (root && !isnan(call->temperature)) {
         json_object_set_new(root, "temperature", json_real(call->temperature));
     }
-    if (root && call->stream) {
+    if (root && streams(call)) {
         json_object_set_new(root, "stream_options", json_pack("{s:b}", "include_usage", 1));
     }
     dump = root ? json_dumps(root, JSON_COMPACT) : NULL;
@@ -79,7 +84,7 @@ static const aigw_error_t *openai_open(aigw_call_t *call)
         return error;
     }
     apr_table_setn(headers, "Content-Type", "application/json");
-    apr_table_setn(headers, "Accept", call->stream ? "text/event-stream" : "application/json");
+    apr_table_setn(headers, "Accept", streams(call) ? "text/event-stream" : "application/json");
     if (up->key) {
         apr_table_setn(headers, "Authorization", apr_pstrcat(call->pool, "Bearer ", up->key, NULL));
     }

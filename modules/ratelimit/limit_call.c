@@ -192,13 +192,14 @@ static int call_admit(aigw_call_t *call, const aigw_error_t **error)
 static apr_int64_t delivered(const charged_t *charged, const aigw_call_t *call)
 {
     const apr_int64_t most = charged->longest;
+    const int pieces = call->stream || call->piecewise;
     apr_int64_t text = call->bytes_out, tokens;
 
-    if (call->stream && call->smallest_raw) {
+    if (pieces && call->smallest_raw) {
         text -= call->pieces * ((apr_int64_t)call->smallest_raw + RAW_MORE);
     }
     tokens = text > 0 ? (text + 3) / 4 : 0;
-    tokens = call->stream && tokens < call->pieces ? call->pieces : tokens;
+    tokens = pieces && tokens < call->pieces ? call->pieces : tokens;
     return most >= 0 && tokens > most ? most : tokens;
 }
 

@@ -95,7 +95,7 @@ AIGW_SQL_STATEMENT(
     task_claim, TASK_CLAIM,
     "UPDATE aigw_task SET state = 1, attempts = attempts + 1, started = CASE started WHEN 0 THEN {now} ELSE started END, lease_holder = $2,"
     " lease_number = lease_number + 1, lease_until = {now} + $3 WHERE id = (SELECT id FROM aigw_task WHERE owner = $1 AND state = 0"
-    " AND later <= {now} ORDER BY priority DESC, created, id LIMIT 1 {skip}) RETURNING " AIGW_SQL_TASK_MANY ", lease_number");
+    " AND later <= {now} ORDER BY priority DESC, created, id LIMIT 1 {skip}) RETURNING " AIGW_SQL_TASK_MANY);
 AIGW_SQL_STATEMENT(owner_served, OWNER_SERVED, "UPDATE aigw_owner SET pending = pending - 1, served = {now} WHERE owner = $1");
 /* Nothing of his is due: not before the first of those that wait. (The count is right, unless somebody changed the tables by hand.) */
 AIGW_SQL_STATEMENT(
@@ -134,7 +134,7 @@ apr_status_t aigw_sql_task_claim(aigw_sql_t *sql, apr_pool_t *p, const char *hol
             tasks[*n] = aigw_sql_task_of(&rows, 0, p);
             leases[*n].id = tasks[*n]->id;
             leases[*n].holder = holder;
-            leases[*n].number = aigw_sql_cell_int(&rows, 0, rows.columns - 1);
+            leases[*n].number = tasks[*n]->claims;
             ++*n;
         }
     }

@@ -24,9 +24,10 @@ const aigw_task_t *aigw_sql_task_of(const aigw_sql_rows_t *rows, int row, apr_po
     task->expires = aigw_sql_cell_int(rows, row, 17);
     task->ttl = aigw_sql_cell_int(rows, row, 18);
     task->callback_url = aigw_sql_cell_text(rows, row, 19);
-    if (rows->columns > 20) {
-        task->request = aigw_sql_cell_text(rows, row, 20);
-        task->result = aigw_sql_cell_text(rows, row, 21);
+    task->claims = aigw_sql_cell_int(rows, row, 20);
+    if (rows->columns > 21) {
+        task->request = aigw_sql_cell_text(rows, row, 21);
+        task->result = aigw_sql_cell_text(rows, row, 22);
     }
     return task;
 }

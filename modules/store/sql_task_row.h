@@ -7,7 +7,7 @@
 
 #define AIGW_SQL_TASK_FEW                                                                                                                  \
     "id, owner, server, identity, endpoint, model, priority, state, attempts, cancelling, progress, tokens, error, usage, created, "       \
-    "started, completed, expires, ttl, callback_url"
+    "started, completed, expires, ttl, callback_url, lease_number"
 #define AIGW_SQL_TASK_MANY AIGW_SQL_TASK_FEW ", request, result"
 
 /* 0 and 1 are sql_schema.c's. */

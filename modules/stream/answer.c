@@ -44,17 +44,42 @@ static apr_status_t gather_tool(aigw_answer_choice_t *choice, const aigw_event_t
     return aigw_buffer_add(&tool->arguments, ev->data, ev->data ? ev->len : 0);
 }
 
+/* Of a stream: an event with one line of data, which a provider hands through. Of what cannot be read its server will have said more. */
+static apr_status_t gather_chunk(aigw_answer_t *answer, aigw_call_t *call, const char *data, apr_size_t len)
+{
+    int pieces = 0;
+    apr_status_t rv;
+
+    if (!answer->chunks) {
+        answer->chunks = aigw_chunks_make(call->pool);
+    }
+    rv = aigw_chunks_add(answer->chunks, data, len, &pieces);
+    answer->pieces += pieces;
+    return rv == APR_ENOMEM ? rv : APR_SUCCESS;
+}
+
+static apr_status_t gather_raw(aigw_answer_t *answer, aigw_call_t *call, const aigw_event_t *ev)
+{
+    return call->piecewise && ev->len > 6 && !memcmp(ev->data, "data: ", 6) ? gather_chunk(answer, call, ev->data + 6, ev->len - 6)
+                                                                            : aigw_buffer_add(&answer->raw, ev->data, ev->len);
+}
+
 static apr_status_t gather(aigw_answer_t *answer, aigw_call_t *call, const aigw_event_t *ev)
 {
     aigw_answer_choice_t *choice = ev->choice >= 0 && ev->choice < answer->nchoices ? &answer->choices[ev->choice] : NULL;
 
     switch (ev->kind) {
     case AIGW_EVENT_TEXT:
+        answer->pieces++;
         return choice ? aigw_buffer_add(&choice->text, ev->data, ev->len) : APR_SUCCESS;
     case AIGW_EVENT_TOOL:
+        answer->pieces++;
         return choice ? gather_tool(choice, ev, call->pool) : APR_SUCCESS;
     case AIGW_EVENT_RAW:
-        return aigw_buffer_add(&answer->raw, ev->data, ev->len);
+        return gather_raw(answer, call, ev);
+    case AIGW_EVENT_PROGRESS:
+        answer->progress = ev->progress > answer->progress ? ev->progress : answer->progress;
+        break;
     case AIGW_EVENT_FINISH:
         if (choice && ev->finish_reason && !choice->finish_reason) {
             choice->finish_reason = apr_pstrndup(call->pool, ev->finish_reason, AIGW_FINISH_MAX);
@@ -122,9 +147,9 @@ void aigw_answer_send(request_rec *r, char *text, apr_size_t len)
 /* malloc'ed; NULL without memory. */
 static char *take_text(aigw_answer_t *answer, aigw_call_t *call, apr_size_t *len)
 {
-    char *text = aigw_buffer_take(&answer->raw, len);
+    char *text = answer->chunks ? aigw_chunks_take(answer->chunks, len) : aigw_buffer_take(&answer->raw, len);
 
-    if (!text && (text = answer->shape(answer, call))) {
+    if (!text && !answer->chunks && (text = answer->shape(answer, call))) {
         *len = strlen(text);
     }
     return text;

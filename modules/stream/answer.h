@@ -11,6 +11,7 @@
 #include "aigw_job.h"
 #include "aigw_sink.h"
 #include "aigw_buffer.h"
+#include "aigw_chunks.h"
 
 #define AIGW_CHOICES_MAX 128 /* n of a chat completion */
 #define AIGW_TOOLS_MAX   128 /* tool calls in one choice */
@@ -38,6 +39,9 @@ struct aigw_answer_t {
     int nchoices;
     aigw_answer_choice_t *choices;
     aigw_buffer_t raw;     /* the body that a provider handed through; empty: none */
+    aigw_chunks_t *chunks; /* the same of a stream's events; NULL: none came */
+    apr_int64_t pieces;    /* of text and of tool calls, so far */
+    double progress;       /* 0..1, as the model server said; 0: it did not */
     aigw_job_done_fn done; /* it is a job's: who is told; NULL: it goes to the client */
     void *done_baton;
     unsigned complete : 1; /* END has come */

@@ -126,6 +126,7 @@ static apr_status_t stream_event(aigw_sink_t *sink, aigw_call_t *call, const aig
         return aigw_sseout_fail(&s->out, call, ev->error);
     case AIGW_EVENT_START:
     case AIGW_EVENT_USAGE:
+    case AIGW_EVENT_PROGRESS:
         break;
     }
     return APR_SUCCESS;

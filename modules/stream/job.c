@@ -95,6 +95,8 @@ static const aigw_error_t *aigw_job_make(server_rec *s, const aigw_request_t *co
         return error;
     }
     aigw_asked_fill(*call, asked);
+    (*call)->piecewise = 1;
+    (*call)->want_usage = 1;
     answer = form->answer(*call, asked);
     answer->done = done;
     answer->done_baton = baton;
@@ -112,10 +114,19 @@ static int aigw_endpoint_here(request_rec *r)
     return aigw_location_is_endpoint(r);
 }
 
+static void aigw_job_progress(const aigw_sink_t *sink, apr_int64_t *pieces, double *progress)
+{
+    const aigw_answer_t *answer = sink->baton;
+
+    *pieces = answer->pieces;
+    *progress = answer->progress;
+}
+
 void aigw_job_register(void)
 {
     APR_REGISTER_OPTIONAL_FN(aigw_endpoint_tail);
     APR_REGISTER_OPTIONAL_FN(aigw_endpoint_here);
+    APR_REGISTER_OPTIONAL_FN(aigw_job_progress);
     APR_REGISTER_OPTIONAL_FN(aigw_job_check);
     APR_REGISTER_OPTIONAL_FN(aigw_job_make);
 }

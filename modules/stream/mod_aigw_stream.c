@@ -1,5 +1,6 @@
 /* mod_aigw_stream: the model endpoints. This file only wires: hooks, directives, the table of dialects. */
 #include "asked.h"
+#include "sse.h"
 #include "stream.h"
 #include "stream_conf.h"
 #include "location.h"
@@ -92,6 +93,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_translate_name(translate_name, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_header_parser(aigw_stream_conf_deprecation, NULL, NULL, APR_HOOK_REALLY_FIRST);
     aigw_job_register();
+    aigw_sse_sink_register();
     ap_hook_handler(stream_handler, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

@@ -41,6 +41,9 @@ apr_status_t aigw_sseout_finish(aigw_sseout_t *out, aigw_call_t *call, const cha
 /* The call failed: an error event, if something has been sent, and the connection closes after it. */
 apr_status_t aigw_sseout_fail(aigw_sseout_t *out, aigw_call_t *call, const aigw_error_t *error);
 
+/* Registers the optional function of aigw_sse_sink.h. */
+void aigw_sse_sink_register(void);
+
 /* For a dialect's table. */
 apr_status_t aigw_sseout_flush(aigw_sink_t *sink, aigw_call_t *call);
 apr_status_t aigw_sseout_silence(aigw_sink_t *sink, aigw_call_t *call);

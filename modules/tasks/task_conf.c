@@ -1,4 +1,5 @@
 #include "tasks.h"
+#include "task_callback_conf.h"
 
 #include <apr_strings.h>
 
@@ -13,6 +14,7 @@ void *aigw_tasks_conf_create(apr_pool_t *p, server_rec *s)
 {
     aigw_tasks_conf_t *made = apr_pcalloc(p, sizeof *made);
 
+    made->callback = aigw_callback_conf_make(p);
     made->workers = 100;
     made->attempts = 3;
     made->per_user = 1000;
@@ -24,6 +26,7 @@ void *aigw_tasks_conf_create(apr_pool_t *p, server_rec *s)
     made->ttl_max = apr_time_from_sec(7 * 24 * 3600);
     made->max_body = 1024 * 1024;
     made->max_result = 4 * 1024 * 1024;
+    made->wait_max = apr_time_from_sec(60);
     return made;
 }
 
@@ -159,6 +162,11 @@ static const char *set_max_result(cmd_parms *cmd, void *dummy, const char *arg)
     return size(cmd, arg, &of(cmd)->max_result);
 }
 
+static const char *set_wait_max(cmd_parms *cmd, void *dummy, const char *arg)
+{
+    return span(cmd, arg, 0, 3600, &of(cmd)->wait_max);
+}
+
 const command_rec aigw_tasks_conf_commands[] = {
     AP_INIT_TAKE1("AIGWTaskWorkers", set_workers, NULL, RSRC_CONF, "how many tasks run in a child at the same time; 0: none"),
     AP_INIT_TAKE1("AIGWTaskAttempts", set_attempts, NULL, RSRC_CONF, "how often a task is begun whose process died"),
@@ -170,4 +178,17 @@ const command_rec aigw_tasks_conf_commands[] = {
     AP_INIT_TAKE12("AIGWTaskTTL", set_ttl, NULL, RSRC_CONF, "how long finished tasks are kept; and the longest that a client may ask for"),
     AP_INIT_TAKE1("AIGWTaskMaxBody", set_max_body, NULL, RSRC_CONF, "bytes of a task that is created, where LimitRequestBody says nothing"),
     AP_INIT_TAKE1("AIGWTaskMaxResult", set_max_result, NULL, RSRC_CONF, "bytes of an answer that is kept"),
+    AP_INIT_ITERATE("AIGWCallbackAllow", aigw_callback_set_allow, NULL, RSRC_CONF,
+                    "hosts that may be told that a task has ended: https://hooks.example.com, *.example.org:8443"),
+    AP_INIT_TAKE_ARGV("AIGWCallbackSecret", aigw_callback_set_secret, NULL, RSRC_CONF,
+                      "where the secret is that signs callbacks, and older ones: file:PATH, env:NAME"),
+    AP_INIT_FLAG("AIGWCallbackPrivate", aigw_callback_set_private, NULL, RSRC_CONF, "on: callbacks may go to private addresses"),
+    AP_INIT_ITERATE("AIGWCallbackNetwork", aigw_callback_set_network, NULL, RSRC_CONF,
+                    "networks that callbacks may go to though they are not public"),
+    AP_INIT_TAKE1("AIGWCallbackTimeout", aigw_callback_set_timeout, NULL, RSRC_CONF, "how long one try of a callback may take"),
+    AP_INIT_TAKE_ARGV("AIGWCallbackRetry", aigw_callback_set_retry, NULL, RSRC_CONF,
+                      "first=TIME max=TIME for=TIME: the pauses between tries, and when a callback is given up"),
+    AP_INIT_TAKE1("AIGWCallbackCA", aigw_callback_set_ca, NULL, RSRC_CONF,
+                  "certificates that receivers of callbacks are verified with, instead of the system's"),
+    AP_INIT_TAKE1("AIGWTaskWaitMax", set_wait_max, NULL, RSRC_CONF, "how long 'Prefer: wait=N' may wait for a task's end"),
     {.name = NULL}};

@@ -1,6 +1,7 @@
 /* POST: a task is put into the store. */
 #include "tasks.h"
 #include "aigw_media_type.h"
+#include "task_callback_conf.h"
 #include "aigw_task_body.h"
 
 #include <http_protocol.h>
@@ -87,6 +88,26 @@ static const aigw_error_t *permitted(request_rec *r, const char *endpoint)
                    : NULL;
 }
 
+static const aigw_error_t *callback_allowed(apr_pool_t *p, const char *text)
+{
+    const aigw_callback_list_t *allow = &aigw_tasks_conf()->callback->allow;
+    aigw_callback_url_t url;
+    const char *wrong;
+
+    if (!text) {
+        return NULL;
+    }
+    if (aigw_callback_list_is_empty(allow)) {
+        return invalid(p, "callback_url", "This gateway sends no callbacks: leave callback_url out, and ask for the task.");
+    }
+    if ((wrong = aigw_callback_url_read(p, text, &url))) {
+        return invalid(p, "callback_url", apr_pstrcat(p, "callback_url ", wrong, ".", NULL));
+    }
+    return aigw_callback_list_has(allow, &url)
+               ? NULL
+               : invalid(p, "callback_url", "This gateway sends no callbacks to this host, by this scheme and on this port.");
+}
+
 static const aigw_error_t *put(request_rec *r, const aigw_store_vt *vt, aigw_store_t *store, const aigw_task_body_t *body,
                                const aigw_model_t *model, const aigw_task_once_t *once, const aigw_task_t **task)
 {
@@ -99,7 +120,8 @@ static const aigw_error_t *put(request_rec *r, const aigw_store_vt *vt, aigw_sto
                         .model = model->name,
                         .request = body->request,
                         .priority = body->priority,
-                        .ttl = body->ttl};
+                        .ttl = body->ttl,
+                        .callback_url = body->callback_url};
     apr_status_t rv;
 
     if (!from.id || !from.identity || !once->fingerprint) {
@@ -134,12 +156,12 @@ const aigw_error_t *aigw_task_create(request_rec *r, const aigw_store_vt *vt, ai
                                            "ttl must be an integer from 1 to %" APR_INT64_T_FMT ".",
                                            (apr_int64_t)apr_time_sec(aigw_tasks_conf()->ttl_max));
     }
-    once.fingerprint = fingerprint(r->pool, data, len);
-    error = aigw_tasks_check(r->server, r->pool, body.endpoint, body.request, body.len, body.prefix, &model);
-    if (error) {
+    if ((error = callback_allowed(r->pool, body.callback_url)) != NULL) {
         return error;
     }
-    if ((error = permitted(r, body.endpoint)) != NULL) {
+    once.fingerprint = fingerprint(r->pool, data, len);
+    error = aigw_tasks_check(r->server, r->pool, body.endpoint, body.request, body.len, body.prefix, &model);
+    if (error || (error = permitted(r, body.endpoint))) {
         return error;
     }
     if (!aigw_tasks_core->model_allowed(aigw_tasks_core->request(r), model)) {

@@ -1,5 +1,7 @@
 /* aigw-tasks: the collection, and one task. */
+#include "task_callback.h"
 #include "task_runner.h"
+#include "task_watch.h"
 
 #include <http_protocol.h>
 #include <apr_strings.h>
@@ -14,7 +16,9 @@ typedef struct ask_t {
     aigw_store_t *store;
     const char *owner;
     const char *id; /* "": the collection */
+    int events;     /* its events, and not itself */
     int jobs;       /* it says job_id */
+    int created;    /* it was made by this very request */
 } ask_t;
 
 const aigw_error_t *aigw_task_unavailable(apr_pool_t *p)
@@ -76,6 +80,32 @@ static int send_task(ask_t *ask, int status, const aigw_task_t *task)
     return send_json(ask->r, status, aigw_task_json(ask->r->pool, task, ask->jobs));
 }
 
+/* ------------------------------------------------------------------ Prefer: wait=N */
+
+/* As it stands after the wait; it may have gone meanwhile, or the store: then as it was. */
+static void answer_late(void *baton, const aigw_task_t *task, int known)
+{
+    ask_t *ask = baton;
+    const aigw_task_t *now;
+
+    if (!known && ask->vt->task_get(ask->store, ask->r->pool, ask->id, ask->owner, 1, &now) == APR_SUCCESS) {
+        task = now;
+    }
+    send_task(ask, ask->created && !is_over(task) ? HTTP_ACCEPTED : HTTP_OK, task);
+}
+
+/* The task, at once or when it has ended. */
+static int answer(ask_t *ask, const aigw_task_t *task)
+{
+    const apr_interval_time_t wanted = aigw_task_wait_wanted(ask->r);
+
+    if (wanted && !is_over(task)) {
+        ask->id = task->id;
+        return aigw_task_wait(ask->r, task, wanted, answer_late, ask);
+    }
+    return send_task(ask, ask->created && !(wanted && is_over(task)) ? HTTP_ACCEPTED : HTTP_OK, task);
+}
+
 /* ------------------------------------------------------------------ the collection */
 
 static int create(ask_t *ask)
@@ -89,7 +119,8 @@ static int create(ask_t *ask)
     }
     aigw_task_runner_wake();
     apr_table_setn(r->headers_out, "Location", apr_pstrcat(r->pool, r->uri, r->uri[strlen(r->uri) - 1] == '/' ? "" : "/", task->id, NULL));
-    return send_task(ask, HTTP_ACCEPTED, task);
+    ask->created = 1;
+    return answer(ask, task);
 }
 
 /* A parameter of the query, as it stands there: none of ours needs decoding. */
@@ -156,7 +187,10 @@ static int read_one(ask_t *ask)
     const aigw_task_t *task;
     const apr_status_t rv = ask->vt->task_get(ask->store, ask->r->pool, ask->id, ask->owner, 1, &task);
 
-    return rv == APR_SUCCESS ? send_task(ask, HTTP_OK, task) : refuse(ask, rv);
+    if (rv != APR_SUCCESS) {
+        return refuse(ask, rv);
+    }
+    return ask->events ? aigw_task_events(ask->r, task, ask->jobs) : answer(ask, task);
 }
 
 static int cancel(ask_t *ask)
@@ -165,6 +199,10 @@ static int cancel(ask_t *ask)
     const apr_status_t rv = ask->vt->task_cancel(ask->store, ask->r->pool, ask->id, ask->owner, &task);
 
     aigw_task_runner_wake();
+    if (rv == APR_SUCCESS && is_over(task) && task->callback_url) {
+        aigw_task_callback_wake();
+    }
+    aigw_task_watch_hint(ask->id);
     return rv == APR_SUCCESS ? send_task(ask, HTTP_OK, task) : refuse(ask, rv);
 }
 
@@ -175,12 +213,31 @@ static int wrong_method(request_rec *r, const char *allow)
         r, aigw_tasks_core->error_make(r->pool, HTTP_METHOD_NOT_ALLOWED, "method_not_allowed", NULL, "This address takes %s only.", allow));
 }
 
-/* What follows the collection's path, without slashes around it. */
-static const char *id_of(request_rec *r)
+/* What follows the collection's path: an id, and perhaps "events". */
+static void read_path(ask_t *ask)
 {
-    const char *slash = ap_strrchr_c(r->uri, '/');
+    const char *end = ask->r->uri + strlen(ask->r->uri), *slash;
 
-    return slash && strlen(slash + 1) == AIGW_TASK_ID && strspn(slash + 1, "0123456789abcdef") == AIGW_TASK_ID ? slash + 1 : "";
+    ask->id = "";
+    if (end - ask->r->uri > 7 && !strcmp(end - 7, "/events")) {
+        ask->events = 1;
+        end -= 7;
+    }
+    slash = end - ask->r->uri > AIGW_TASK_ID ? end - AIGW_TASK_ID - 1 : end;
+    if (*slash == '/' && strspn(slash + 1, "0123456789abcdef") == AIGW_TASK_ID) {
+        ask->id = apr_pstrndup(ask->r->pool, slash + 1, AIGW_TASK_ID);
+    }
+    else {
+        ask->events = 0;
+    }
+}
+
+static int handle_one(ask_t *ask)
+{
+    if (ask->r->method_number == M_GET) {
+        return read_one(ask);
+    }
+    return ask->r->method_number == M_DELETE && !ask->events ? cancel(ask) : wrong_method(ask->r, ask->events ? "GET" : "GET, DELETE");
 }
 
 /* Behind the collection stands something that is no ID of ours. */
@@ -193,20 +250,24 @@ static int is_nothing(request_rec *r)
 
 int aigw_task_endpoint(request_rec *r)
 {
-    ask_t ask = {.r = r, .id = id_of(r), .jobs = ap_strstr_c(r->uri, "/jobs") != NULL};
+    ask_t *ask;
 
     if (!r->handler || strcmp(r->handler, "aigw-tasks")) {
         return DECLINED;
     }
-    if (!*ask.id && is_nothing(r)) {
-        return refuse(&ask, APR_NOTFOUND);
+    ask = apr_pcalloc(r->pool, sizeof *ask); /* a request that waits needs it later */
+    ask->r = r;
+    ask->jobs = ap_strstr_c(r->uri, "/jobs") != NULL;
+    read_path(ask);
+    if (!*ask->id && is_nothing(r)) {
+        return refuse(ask, APR_NOTFOUND);
     }
-    if (!(ask.vt = aigw_tasks_core->store(&ask.store))) {
+    if (!(ask->vt = aigw_tasks_core->store(&ask->store))) {
         return aigw_tasks_core->error_send(r, aigw_task_unavailable(r->pool));
     }
-    ask.owner = aigw_task_owner(r->pool, aigw_tasks_core->request(r));
-    if (*ask.id) {
-        return r->method_number == M_GET ? read_one(&ask) : r->method_number == M_DELETE ? cancel(&ask) : wrong_method(r, "GET, DELETE");
+    ask->owner = aigw_task_owner(r->pool, aigw_tasks_core->request(r));
+    if (*ask->id) {
+        return handle_one(ask);
     }
-    return r->method_number == M_POST ? create(&ask) : r->method_number == M_GET ? list(&ask) : wrong_method(r, "GET, POST");
+    return r->method_number == M_POST ? create(ask) : r->method_number == M_GET ? list(ask) : wrong_method(r, "GET, POST");
 }

@@ -1,9 +1,12 @@
 #include "task_run.h"
 #include "task_runner.h"
+#include "aigw_chat.h"
 
 #include <apr_atomic.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
+
+#define SAID_ALL 1000000 /* of aigw_task_run_t.said */
 
 /* ------------------------------------------------------------------ the end of a call */
 
@@ -79,11 +82,14 @@ static void done(void *baton, aigw_call_t *call, char *text, apr_size_t len, con
 static apr_status_t count_event(aigw_sink_t *sink, aigw_call_t *call, const aigw_event_t *ev)
 {
     aigw_task_run_t *run = sink->baton;
+    const apr_status_t rv = run->inner->vt->event(run->inner, call, ev);
+    apr_int64_t pieces;
+    double said;
 
-    if (ev->kind == AIGW_EVENT_TEXT || ev->kind == AIGW_EVENT_TOOL) {
-        apr_atomic_inc32(&run->tokens);
-    }
-    return run->inner->vt->event(run->inner, call, ev);
+    aigw_tasks_progress(run->inner, &pieces, &said);
+    apr_atomic_set32(&run->tokens, (apr_uint32_t)pieces);
+    apr_atomic_set32(&run->said, (apr_uint32_t)(said * SAID_ALL));
+    return rv;
 }
 
 static void pass_end(aigw_sink_t *sink, aigw_call_t *call)
@@ -123,6 +129,7 @@ int aigw_task_run_prepare(aigw_task_run_t *run, apr_pool_t *p, server_rec *main_
     aigw_call_t *call;
 
     run->created = task->created;
+    run->tells = task->callback_url != NULL;
     run->owner = apr_hashfunc_default(task->owner, &len);
     if (!error && aigw_tasks_recheck) {
         error = aigw_tasks_recheck(server, p, &context->identity);
@@ -135,7 +142,7 @@ int aigw_task_run_prepare(aigw_task_run_t *run, apr_pool_t *p, server_rec *main_
         return 0;
     }
     run->call = call;
-    run->max_tokens = call->max_tokens > 0 ? call->max_tokens : call->model->max_tokens;
+    run->max_tokens = (call->max_tokens > 0 ? call->max_tokens : call->model->max_tokens) * (call->body ? call->body->chat->n : 1);
     return 1;
 }
 
@@ -144,10 +151,13 @@ apr_status_t aigw_task_run_start(aigw_task_run_t *run)
     return aigw_tasks_core->call_start(run->call, &run->sink);
 }
 
+/* The larger of the two: both only grow, and so does this. */
 double aigw_task_run_progress(const aigw_task_run_t *run)
 {
-    const double part =
+    const double said = (double)apr_atomic_read32((volatile apr_uint32_t *)&run->said) / SAID_ALL;
+    const double counted =
         run->max_tokens > 0 ? (double)apr_atomic_read32((volatile apr_uint32_t *)&run->tokens) / (double)run->max_tokens : 0;
+    const double part = said > counted ? said : counted;
 
     return part > 0.99 ? 0.99 : part;
 }

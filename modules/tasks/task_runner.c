@@ -1,4 +1,6 @@
+#include "task_callback.h"
 #include "task_runner.h"
+#include "task_watch.h"
 #include "aigw_own_pool.h"
 #include "aigw_signals.h"
 #include "aigw_spread.h"
@@ -21,7 +23,7 @@ APLOG_USE_MODULE(aigw_tasks);
 #define SWEEP_EVERY apr_time_from_sec(10)
 #define CLAIM       32 /* at a time */
 #define LOOK        1000
-#define LOOK_EACH   apr_time_from_msec(5) /* of those that run: how often is asked whether one is cancelled */
+#define LOOK_EACH   apr_time_from_msec(5) /* of those that run: how often is asked whether one is cancelled, and told how far each has come */
 #define OWNERS      1024                  /* kinds of owners, by a number that several may share */
 #define GRACE                                                                                                                              \
     apr_time_from_sec(                                                                                                                     \
@@ -140,6 +142,7 @@ static void claim(apr_pool_t *p)
         }
         for (i = 0; i < n; i++) {
             begin(p, tasks[i], &leases[i]);
+            aigw_task_watch_hint(leases[i].id);
         }
         apr_pool_clear(p);
     } while (n == CLAIM);
@@ -156,7 +159,7 @@ static void cancel(aigw_task_run_t *run)
     }
 }
 
-/* What the store said of those that run here, in the order of the ring; some of them have ended meanwhile, and others have come, at its end. */
+/* What the store said of some of those that run here, in the order of the ring; some of them have ended meanwhile. */
 static void heed(const aigw_task_beat_t *beats, int n)
 {
     aigw_task_run_t *run;
@@ -168,7 +171,7 @@ static void heed(const aigw_task_beat_t *beats, int n)
         for (k = i; k < n && (beats[k].lease.number != run->lease.number || strcmp(beats[k].lease.id, run->lease.id)); k++) {
         }
         if (k == n) {
-            break;
+            continue;
         }
         if (beats[k].lost || beats[k].cancelling) {
             cancel(run);
@@ -178,8 +181,8 @@ static void heed(const aigw_task_beat_t *beats, int n)
     apr_thread_mutex_unlock(runner.mutex);
 }
 
-/* A copy of all that run here, in p. */
-static aigw_task_beat_t *all_running(apr_pool_t *p, int *n)
+/* A copy of all that run here, in p; everything: 0: only of those that have come on since they were last to be written. */
+static aigw_task_beat_t *running(apr_pool_t *p, int everything, int to_write, int *n)
 {
     aigw_task_beat_t *beats;
     aigw_task_run_t *run;
@@ -189,22 +192,37 @@ static aigw_task_beat_t *all_running(apr_pool_t *p, int *n)
     beats = apr_pcalloc(p, (apr_size_t)(runner.nrunning + 1) * sizeof *beats);
     APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
     {
-        beats[*n].lease = run->lease;
-        beats[*n].lease.id = apr_pstrdup(p, run->lease.id);
-        beats[*n].progress = aigw_task_run_progress(run);
-        beats[(*n)++].tokens = apr_atomic_read32(&run->tokens);
+        aigw_task_beat_t *beat = &beats[*n];
+
+        beat->progress = aigw_task_run_progress(run);
+        beat->tokens = apr_atomic_read32(&run->tokens);
+        if (everything || beat->tokens != run->written_tokens || beat->progress > run->written_progress) {
+            run->written_tokens = to_write ? beat->tokens : run->written_tokens;
+            run->written_progress = to_write ? beat->progress : run->written_progress;
+            beat->lease = run->lease;
+            beat->lease.id = apr_pstrdup(p, run->lease.id);
+            ++*n;
+        }
     }
     apr_thread_mutex_unlock(runner.mutex);
     return beats;
 }
 
-static void beat(apr_pool_t *p)
+static aigw_task_beat_t *all_running(apr_pool_t *p, int *n)
+{
+    return running(p, 1, 0, n);
+}
+
+static void beat(apr_pool_t *p, int everything)
 {
     int n;
-    aigw_task_beat_t *beats = all_running(p, &n);
+    aigw_task_beat_t *beats = running(p, everything, 1, &n);
 
     if (n && runner.vt->task_beat(runner.store, p, beats, n, aigw_tasks_conf()->lease) == APR_SUCCESS) {
         heed(beats, n);
+        while (n-- > 0) {
+            aigw_task_watch_hint(beats[n].lease.id);
+        }
     }
 }
 
@@ -237,10 +255,11 @@ static void signs_of_life(apr_pool_t *p)
 
     if (now - runner.beaten >= aigw_tasks_conf()->lease / 3) {
         runner.beaten = runner.looked = now;
-        beat(p);
+        beat(p, 1);
     }
     else if (now - runner.looked >= TICK + runner.nrunning * LOOK_EACH) {
         runner.looked = now;
+        beat(p, 0); /* for who watches them */
         look(p);
     }
     apr_pool_clear(p);
@@ -255,7 +274,7 @@ static apr_status_t write_ends(apr_pool_t *p)
     aigw_task_end_t *ends;
     aigw_task_run_t *run;
     apr_status_t rv = APR_SUCCESS;
-    int n = 0;
+    int n = 0, tells = 0;
 
     APR_RING_INIT(&ended, aigw_task_run_t, link);
     apr_thread_mutex_lock(runner.mutex);
@@ -272,15 +291,21 @@ static apr_status_t write_ends(apr_pool_t *p)
         const aigw_task_end_t end = {run->lease, run->state, run->result, run->error, run->usage, run->used, run->delay, 0};
 
         ends[n++] = end;
+        tells |= run->tells;
     }
     if (n && (rv = runner.vt->task_end(runner.store, p, ends, n)) == APR_EAGAIN) {
         apr_thread_mutex_lock(runner.mutex);
         APR_RING_CONCAT(&runner.ended, &ended, aigw_task_run_t, link);
         apr_thread_mutex_unlock(runner.mutex);
+        tells = 0;
+    }
+    if (tells) {
+        aigw_task_callback_wake();
     }
     while (!APR_RING_EMPTY(&ended, aigw_task_run_t, link)) {
         run = APR_RING_FIRST(&ended);
         APR_RING_REMOVE(run, link);
+        aigw_task_watch_hint(run->lease.id);
         aigw_task_run_free(run);
     }
     apr_pool_clear(p);

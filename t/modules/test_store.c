@@ -58,6 +58,7 @@ static json_t *task_json(const aigw_task_t *task)
     put_number(out, "priority", task->priority);
     put_number(out, "state", task->state);
     put_number(out, "attempts", task->attempts);
+    put_number(out, "claims", task->claims);
     put_number(out, "cancelling", task->cancelling);
     put_number(out, "tokens", task->tokens);
     put_number(out, "created", task->created);

@@ -266,6 +266,15 @@ sub part_of_event { return substr chunk((events($_[0], 8))[4]), 0, 40 }
         my ($n, $head, @rest) = (arg($q, 0, 2), answer($q, 5, events($q, 5)));
         return $q->{stream} ? ($head, splice(@rest, 0, $n), { gate => 1 }, @rest) : ({ gate => 1 }, $head);
     },
+    # progress:PART it says so, and of its prompt something else; then as gate
+    progress => sub {
+        my ($q) = @_;
+        my ($head, @rest) = answer($q, 5, events($q, 5));
+        my $said = sprintf '{%s,"choices":[],"progress":%s,"prompt_progress":{"total":10,"cache":0,"processed":9,"time_ms":5}}', envelope($q, 'chat.completion.chunk'), arg($q, 0, '0.5');
+        return $q->{stream} ? ($head, shift @rest, chunk(sse($said)), { gate => 1 }, @rest) : ({ gate => 1 }, $head);
+    },
+    # it cannot stream, whoever asks
+    whole => sub { my ($q) = @_; return whole($q, 5) },
     stale => sub { my ($q) = @_; return ({ later => 'fin' }, answer($q, 5, events($q, 5))) },
     'stale-rst' => sub { my ($q) = @_; return ({ later => 'rst' }, answer($q, 5, events($q, 5))) },
 );
