@@ -158,8 +158,9 @@ push @whole, map { [$_, 'AIGW0341', qr/snippet:\d+ and \S*snippet:\d+ hold toget
     "AIGWCorsCredentials on\n<VirtualHost *:1>\nAIGWCorsOrigin *\n</VirtualHost>\n", "<VirtualHost *:1>\nAIGWCorsOrigin *\n<Directory $tmp>\n<Files x>\nAIGWCorsCredentials on\n</Files>\n</Directory>\n</VirtualHost>\n",
     "AIGWCorsOrigin *\n<If true>\nAIGWCorsCredentials on\n</If>\n";
 my @without = (
-    [qr/aigw_module|aigw_auth|aigw_ratelimit|aigw_test/, "ServerAdmin x\n", 'AIGW0201', qr/mod_aigw_stream needs mod_aigw .*load mod_aigw before mod_aigw_stream/],
-    [qr/aigw_module|aigw_stream|aigw_test/, "ServerAdmin x\n", 'AIGW0301', qr/mod_aigw_auth needs mod_aigw .*load mod_aigw before mod_aigw_auth/],
+    [qr/aigw_module|aigw_auth|aigw_ratelimit|aigw_tasks|aigw_test/, "ServerAdmin x\n", 'AIGW0201', qr/mod_aigw_stream needs mod_aigw .*load mod_aigw before mod_aigw_stream/],
+    [qr/aigw_module|aigw_stream|aigw_tasks|aigw_test/, "ServerAdmin x\n", 'AIGW0301', qr/mod_aigw_auth needs mod_aigw .*load mod_aigw before mod_aigw_auth/],
+    [qr/aigw_stream|aigw_test/, "ServerAdmin x\n", 'AIGW0601', qr/mod_aigw_tasks needs mod_aigw and mod_aigw_stream .*load them too/],
     [qr/proxy_balancer|lbmethod|hcheck/,  $good{balancer},   'AIGW0171', qr/a balancer needs mod_proxy_balancer.*a2enmod proxy_balancer/],
     [qr/ssl_module|http2/,                upstream('openai https://localhost/v1'), 'AIGW0175', qr/https needs mod_ssl: a2enmod ssl/],
 );
@@ -309,7 +310,7 @@ for my $file (@files) {
     my ($status, $words) = conf_check("Include \"$repository/conf/$file\"\n");
     is $status, 0, "conf/$file" or diag $words;
     unlike $words, qr/warn|AIGW\d/i, "conf/$file: nothing to be said";
-    ($status, $words) = conf_check("Include \"$repository/conf/$file\"\n", without => qr/aigw_stream/);
+    ($status, $words) = conf_check("Include \"$repository/conf/$file\"\n", without => qr/aigw_stream|aigw_tasks/);
     is $status, 0, "conf/$file without mod_aigw_stream" or diag $words;
     ($status, $words) = conf_check("Include \"$repository/conf/$file\"\n", without => qr/aigw/);
     is $status, 0, "conf/$file without any of ours" or diag $words;
