@@ -228,7 +228,7 @@ my @tls = (
     ['plain http needs nothing',         upstream('openai http://127.0.0.1:9/v1'),            1],
 );
 
-my @files = ('aigw.conf', 'cors.conf', 'ratelimit.conf', 'stream.conf', 'debian/aigw.conf');
+my @files = ('aigw.conf', 'cors.conf', 'ratelimit.conf', 'stream.conf', 'tasks.conf', 'debian/aigw.conf');
 plan tests => 2 * keys(%good) + 3 * @wrong + 2 * @whole + 2 * @without + 2 * @secrets + 3 * @no_secrets + 2 * @literal + 2 * @in_url + 2 * 2 + 2 * @tls + 4 * @files + 3 + 8 + 2 + 2 + 11 + 1,
     need_module('mod_aigw', 'mod_aigw_stream', 'mod_ssl', 'mod_proxy_balancer');
 
@@ -317,7 +317,7 @@ for my $file (@files) {
 }
 {
     my ($libexec) = map { m{^LoadModule\s+status_module\s+"?(.*)/mod_status\.so} } split /\n/, AIGW::Services::slurp("$ENV{AIGW_BUILD}/base.conf");
-    my %define = (AIGW_PORT => 1, AIGW_RUN => "$tmp", AIGW_LIBEXEC => $libexec, AIGW_MODULES => "$ENV{AIGW_BUILD}/../modules/.libs", AIGW_HTDOCS => "$repository/conf/quickstart");
+    my %define = (AIGW_PORT => 1, AIGW_RUN => "$tmp", AIGW_LIBEXEC => $libexec, AIGW_MODULES => "$ENV{AIGW_BUILD}/../modules/.libs", AIGW_HTDOCS => "$repository/conf/quickstart", AIGW_STORE => "$tmp/tasks");
     my $defines = join ' ', map { "-C 'Define $_ \"$define{$_}\"'" } sort keys %define;
     my $words = qx($v->{httpd} -t -d $tmp $defines -f $repository/conf/quickstart.conf 2>&1);
     is $?, 0, 'conf/quickstart.conf' or diag $words;
