@@ -1,5 +1,5 @@
 -- Tasks to run. ARGV: holder, max, lease, the name of this claim; then those of earlier ones of this holder whose answer was lost: what they were given is given now.
--- Returns {more, tasks}: each with its lease's number behind it. more: 1: there may be more, but this answer is long enough.
+-- Returns {more, tasks}. more: 1: there may be more, but this answer is long enough.
 
 local LATER = 100       -- of those whose time has come, in one step
 local NEWEST = 500      -- entries of the stream where lost answers are looked for
@@ -16,7 +16,6 @@ end
 
 local function give(id)
   local task = task_of(id, MANY)
-  task[#task + 1] = call('HGET', key('task:', id), 'number')
   bytes = bytes + #(task[#FEW + 1] or '')
   tasks[#tasks + 1] = task
 end
@@ -36,7 +35,7 @@ local function find_lost()
         hold(id)
         give(id)
       else
-        call('HINCRBY', key('task:', id), 'attempts', -1)
+        not_begun(id)
         put_back(id, is[3], 0)
       end
     end

@@ -28,7 +28,7 @@ local GROUP = 'tasks'
 local PENDING, RUNNING, COMPLETED, CANCELLED = 0, 1, 2, 4
 local DAY = 86400000 -- milliseconds
 local ID = 32        -- characters
-local FEW = {'id', 'owner', 'server', 'identity', 'endpoint', 'model', 'priority', 'state', 'attempts', 'cancelling', 'progress', 'tokens', 'error', 'usage', 'created', 'started', 'completed', 'expires', 'ttl', 'callback_url'}
+local FEW = {'id', 'owner', 'server', 'identity', 'endpoint', 'model', 'priority', 'state', 'attempts', 'cancelling', 'progress', 'tokens', 'error', 'usage', 'created', 'started', 'completed', 'expires', 'ttl', 'callback_url', 'number'}
 local MANY = {unpack(FEW)}
 MANY[#MANY + 1] = 'request'
 MANY[#MANY + 1] = 'result'
@@ -103,6 +103,13 @@ local function leave(entry)
   if entry then
     call('XACK', stream, GROUP, entry)
     call('XDEL', stream, entry)
+  end
+end
+
+-- This attempt was none.
+local function not_begun(id)
+  if call('HINCRBY', key('task:', id), 'attempts', -1) <= 0 then
+    call('HSET', key('task:', id), 'started', 0)
   end
 end
 

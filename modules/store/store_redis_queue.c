@@ -81,12 +81,12 @@ static apr_status_t take(aigw_store_redis_t *self, const aigw_redis_reply_t *rep
     for (i = 0; i < found->count; i++) {
         const aigw_redis_reply_t *fields = &found->elements[i];
 
-        if (!(tasks[*n] = aigw_store_redis_task(fields, p)) || fields->count != AIGW_STORE_REDIS_FIELDS + 1) {
+        if (!(tasks[*n] = aigw_store_redis_task(fields, p)) || fields->count != AIGW_STORE_REDIS_FIELDS) {
             return aigw_store_redis_odd(self);
         }
         leases[*n].id = tasks[*n]->id;
         leases[*n].holder = holder;
-        leases[*n].number = aigw_store_redis_int(&fields->elements[AIGW_STORE_REDIS_FIELDS]);
+        leases[*n].number = tasks[*n]->claims;
         ++*n;
     }
     return APR_SUCCESS;

@@ -159,7 +159,8 @@ push @whole, map { [$_, 'AIGW0341', qr/snippet:\d+ and \S*snippet:\d+ hold toget
     "AIGWCorsOrigin *\n<If true>\nAIGWCorsCredentials on\n</If>\n";
 my @without = (
     [qr/aigw_module|aigw_auth|aigw_ratelimit|aigw_tasks|aigw_test/, "ServerAdmin x\n", 'AIGW0201', qr/mod_aigw_stream needs mod_aigw .*load mod_aigw before mod_aigw_stream/],
-    [qr/aigw_module|aigw_stream|aigw_test/, "ServerAdmin x\n", 'AIGW0301', qr/mod_aigw_auth needs mod_aigw .*load mod_aigw before mod_aigw_auth/],
+    [qr/aigw_module|aigw_stream|aigw_tasks|aigw_test/, "ServerAdmin x\n", 'AIGW0301', qr/mod_aigw_auth needs mod_aigw .*load mod_aigw before mod_aigw_auth/],
+    [qr/aigw_stream|aigw_test/, "ServerAdmin x\n", 'AIGW0601', qr/mod_aigw_tasks needs mod_aigw and mod_aigw_stream .*load them too/],
     [qr/proxy_balancer|lbmethod|hcheck/,  $good{balancer},   'AIGW0171', qr/a balancer needs mod_proxy_balancer.*a2enmod proxy_balancer/],
     [qr/ssl_module|http2/,                upstream('openai https://localhost/v1'), 'AIGW0175', qr/https needs mod_ssl: a2enmod ssl/],
 );

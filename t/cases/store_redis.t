@@ -10,9 +10,9 @@ use Time::HiRes qw(sleep time);
 
 use constant { PENDING => 0, RUNNING => 1, COMPLETED => 2, CANCELLED => 4, SECOND => 1_000_000 };
 
-plan tests => 50, need { 'redis-server' => sub { AIGW::Redis->available } }, need_module('mod_aigw', 'mod_aigw_test');
+plan tests => 51, need { 'redis-server' => sub { AIGW::Redis->available } }, need_module('mod_aigw', 'mod_aigw_test');
 
-my $redis = AIGW::Redis->new;
+my $redis = AIGW::Redis->new(users => { gw => { password => 'secret', rules => '~{aigw}:* +@read +@write +@stream +@hash +@sortedset +@string +@scripting +time +info +config|get' } });
 my $proxy = $redis->proxy;
 # one child, which remembers what it has asked
 my $one = Apache::Test::have_module('mpm_prefork') ? "StartServers 1\nServerLimit 1\nMaxRequestWorkers 1\nMinSpareServers 1\nMaxSpareServers 1\n" : "StartServers 1\nServerLimit 1\nThreadsPerChild 8\nMaxRequestWorkers 8\n";
@@ -134,7 +134,10 @@ like $gw->log, qr/AIGW0515: .*its log is off/, 'a Redis that keeps nothing: a wa
 $redis->cmd('CONFIG', 'SET', 'appendonly', 'yes');
 $redis->cmd('CONFIG', 'SET', 'maxmemory', '100mb');
 $redis->cmd('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
-my $second = AIGW::Server->new(conf => conf($redis->url));
+my $first = $gw;
+my $second = AIGW::Server->new(conf => conf($redis->url =~ s{//}{//gw@}r . ' password=env:STORE_SECRET'), env => { STORE_SECRET => 'secret' });
 like $second->log, qr/AIGW0515: .*"everysec".*AIGW0516: .*allkeys-lru/s, 'one that may lose a second, and throws away: warnings';
+$gw = $second;
+is_deeply [create('acl')->{rv}, end(claim('acl', 1)->{tasks}[0], COMPLETED)->{said}[0], sweep()->{rv}, op('callbacks', max => 1, lease => 1)->{rv}], [qw(ok written ok ok)], 'with no more rights than the documentation says';
 $second->stop;
-is_deeply [$gw->crashes, $second->crashes], [], 'nothing crashed';
+is_deeply [$first->crashes, $second->crashes], [], 'nothing crashed';
