@@ -37,8 +37,13 @@ local function end_one(at)
     return ended and 1 or 0
   end
   leave(is[4])
+  if state == PENDING and is[5] == '1' then -- its owner wants it to end: nobody is to run it again
+    state = CANCELLED
+  end
   if state == PENDING then
-    call('HINCRBY', key('task:', id), 'attempts', -1)
+    if call('HINCRBY', key('task:', id), 'attempts', -1) == 0 then
+      call('HSET', key('task:', id), 'started', 0)
+    end
     put_back(id, is[6], delay > 0 and now + delay or 0)
     return 1
   end

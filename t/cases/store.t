@@ -11,7 +11,7 @@ use AIGW::Server;
 use Time::HiRes qw(sleep time);
 
 use constant { PENDING => 0, RUNNING => 1, COMPLETED => 2, FAILED => 3, CANCELLED => 4, ANY => -1, SECOND => 1_000_000, DAY => 86_400_000_000 };
-use constant SUITE => 67;
+use constant SUITE => 69;
 
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 plan tests => SUITE * @stores, need_module('mod_aigw', 'mod_aigw_test');
@@ -123,6 +123,10 @@ sub suite {
     is end($turns[1], CANCELLED), 'written', '… and ends';
 
     # --- handed back, lost
+    my ($unwanted) = (create('unwanted'), claim('h', 100))[1];
+    op('cancel', id => $unwanted->{id}, owner => 'unwanted');
+    is end($unwanted, PENDING), 'written', 'one that its owner has cancelled is handed back';
+    is op('get', id => $unwanted->{id}, owner => 'unwanted')->{task}{state}, CANCELLED, '… and is not to be run again';
     is end($turns[2], PENDING), 'written', 'one is handed back';
     my ($back) = grep { $_->{id} eq $turns[2]{id} } claim('h2', 100);
     is_deeply [@$back{qw(attempts holder number)}], [1, 'h2', 2], '… and is begun again, which is not counted';
