@@ -34,7 +34,7 @@ typedef struct slot {
 
 typedef struct load_options {
     const char *host, *path, *body, *done, *events_file, *model;
-    int port, stats_port, keep_alive, json, tls, hold, abort_percent;
+    int port, stats_port, keep_alive, json, status, addresses, tls, hold, abort_percent;
     long streams, total, tokens, leave;
     double ramp, timeout, seconds, warmup, rate, delay_ms, pause_ms;
     char header[2048];

@@ -130,6 +130,14 @@ int conn_open(slot *s)
         return -1;
     }
     setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (opt.addresses > 1) { /* who is nobody is told apart by these */
+        struct sockaddr_in from = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (unsigned)((s - slots) % opt.addresses))};
+
+        if (bind(s->fd, (struct sockaddr *)&from, sizeof from)) {
+            return -1;
+        }
+    }
     if (connect(s->fd, (struct sockaddr *)&a, sizeof a) && errno != EINPROGRESS) {
         return -1;
     }

@@ -115,7 +115,7 @@ static int header_line(slot *s)
         return 0;
     }
     count.statuses[s->status]++;
-    if (s->status != 200) {
+    if (s->status != opt.status) {
         s->closing = 1;
         stream_over(s, HTTP_STATUS);
         return -1;

@@ -14,6 +14,7 @@ load_options opt = {.host = "127.0.0.1",
                     .streams = 100,
                     .tokens = 100,
                     .rate = 10,
+                    .status = 200,
                     .pause_ms = 20,
                     .timeout = 120};
 
@@ -23,6 +24,7 @@ static void usage(void)
           "  --host ADDRESS        127.0.0.1\n"
           "  --path PATH           /v1/chat/completions\n"
           "  --header 'NAME: VALUE'\n"
+          "  --addresses N         the clients come from so many addresses, 127.0.0.2 and on (127.0.0.1 alone)\n"
           "  --tls                 https, whatever the certificate\n"
           "what is asked:\n"
           "  --model NAME          bench\n"
@@ -31,6 +33,7 @@ static void usage(void)
           "  --delay-ms T          aigw-model: until the first one (0)\n"
           "  --body JSON|@FILE     what is posted, instead of these\n"
           "  --json                an answer without a stream\n"
+          "  --status N            which status is no loss (200)\n"
           "how often:\n"
           "  --streams N           how many at once (100)\n"
           "  --total M             how many in all (as many as --streams)\n"
@@ -89,6 +92,8 @@ static const struct plain_option {
              {"timeout", REAL, &opt.timeout},
              {"keep-alive", FLAG, &opt.keep_alive},
              {"json", FLAG, &opt.json},
+             {"status", INT, &opt.status},
+             {"addresses", INT, &opt.addresses},
              {"tls", FLAG, &opt.tls},
              {"hold", FLAG, &opt.hold},
              {"abort-percent", INT, &opt.abort_percent},

@@ -69,7 +69,7 @@ typedef struct aigw_core_t {
 
     /* A call on behalf of r, to be filled in and run. Its pool is r->pool, or its own where the upstream's policy lets it outlive r. Thread: owner of r. */
     aigw_call_t *(*call_make)(request_rec *r, const aigw_model_t *model);
-    /* A call without a client, in a pool that hangs on no other; context is copied. NULL: out of memory. Any thread. */
+    /* A call without a client, in a pool that hangs on no other; context is copied, and context->section says what configuration holds. NULL: out of memory. Any thread. */
     aigw_call_t *(*call_make_detached)(server_rec *s, const aigw_request_t *context, const aigw_model_t *model);
 
     /* Makes the call for the handler of r: admits, opens, and either runs it here or parks the connection. Returns what the handler must return (OK or SUSPENDED).
@@ -122,6 +122,14 @@ typedef struct aigw_core_t {
      * other. call->model is one that nobody can ask for; call_admit and call_settle do not run; of the time-outs only Timeout holds, for a client that takes nothing: the source has its own in wake.
      * Thread: owner of r. */
     aigw_call_t *(*call_make_watching)(request_rec *r, aigw_source_t *source);
+
+    /* --- secrets from env:NAME, file:PATH or exec:COMMAND, never in the configuration, never in a log. Thread: the one that reads the configuration --- */
+
+    /* While a directive is read: NULL, or what is wrong with the source, beginning with `what`. */
+    const char *(*secret_fault)(apr_pool_t *p, const char *what, const char *source);
+
+    /* The secret in p, one line of at most 8 KiB; NULL and *why (in ptemp, with nothing of the secret) if it cannot be had. Blocks (exec: for at most 10 s). */
+    const char *(*secret_read)(apr_pool_t *p, apr_pool_t *ptemp, const char *source, const char **why);
 } aigw_core_t;
 
 APR_DECLARE_OPTIONAL_FN(const aigw_core_t *, aigw_core, (int version));

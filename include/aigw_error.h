@@ -17,6 +17,7 @@ typedef struct aigw_error_t {
     apr_interval_time_t retry_after; /* microseconds; > 0: Retry-After (whole seconds, rounded up) and retry-after-ms */
     const char *retry_after_as_is;   /* an upstream's own Retry-After value (seconds or HTTP-date) or NULL; wins over retry_after */
     unsigned no_retry : 1;           /* x-should-retry: false, for what a retry cannot mend */
+    unsigned never : 1;              /* the same question will never be taken: waiting does not help */
 } aigw_error_t;
 
 #endif

@@ -40,7 +40,7 @@ typedef struct aigw_redis_script_t {
     volatile apr_uint32_t ready; /* the core's */
 } aigw_redis_script_t;
 
-/* What a reply may have at most; one that has more is a broken connection. Bytes on the wire, elements of all its arrays, arrays within each other. */
+/* What a reply may have at most; one that has more is a broken connection. Bytes on the wire (the store of tasks allows itself more), elements of all its arrays, arrays within each other. */
 #define AIGW_REDIS_REPLY_BYTES    (1024 * 1024)
 #define AIGW_REDIS_REPLY_ELEMENTS 65536
 #define AIGW_REDIS_REPLY_DEPTH    7

@@ -19,6 +19,8 @@ typedef struct aigw_identity_t {
     const apr_array_header_t *scopes; /* const char *; NULL: none known */
     const apr_array_header_t *models; /* const char *, patterns of allowed models; NULL: all */
     apr_time_t expires;               /* microseconds since 1970; 0: never */
+    const char *issuer;               /* of a token; NULL: it is none */
+    unsigned tier_listed : 1;         /* tier is what AIGWTierFile says of the user, not his credential */
 } aigw_identity_t;
 
 typedef struct aigw_request_t {
@@ -40,6 +42,7 @@ typedef struct aigw_request_t {
     apr_int64_t prompt_tokens, completion_tokens; /* -1: not known */
     unsigned streaming : 1;                       /* the answer is a stream: Server-Timing has no total */
     const apr_array_header_t *tier_models;        /* const char *, patterns of the models that the tier of the identity gives; NULL: all */
+    const char *section; /* of who makes a detached call: the path whose <Location> sections hold for it, "/api/v1/tasks"; NULL: none */
 } aigw_request_t;
 
 #endif

@@ -83,7 +83,8 @@ typedef struct aigw_task_beat_t {
 /* How a task ended; written only by who has the lease. */
 typedef struct aigw_task_end_t {
     aigw_task_lease_t lease;
-    aigw_task_state_e state;            /* COMPLETED, FAILED, CANCELLED; PENDING: handed back, and no attempt is counted */
+    aigw_task_state_e
+        state; /* COMPLETED, FAILED, CANCELLED; PENDING: handed back, and no attempt is counted; cancelled, where its owner wants it to end */
     const char *result, *error, *usage; /* as above */
     apr_int64_t tokens;
     apr_interval_time_t delay; /* PENDING: not to be claimed before now + delay (a limit refused it); 0: at once */
@@ -121,6 +122,9 @@ typedef struct aigw_store_vt {
 
     /* While the configuration is read: NULL, or what is wrong with what follows the name in AIGWStore, and the remedy. In p. */
     const char *(*check)(apr_pool_t *p, const char *args);
+
+    /* Once all of the configuration is read (configtest does that, too): does what stands elsewhere go with it? Else the reason and the remedy are logged. NULL: nothing to check. */
+    apr_status_t (*check_config)(server_rec *main_server);
 
     /* post_config, as the user httpd is started by: makes the file with the owner and the mode that the children need, and brings the schema up to date. A server that is away is no error (the children try
      * again); one that cannot be right (no permission, a schema that is newer than we are) is: the reason is logged. */

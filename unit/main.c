@@ -50,6 +50,7 @@ int main(void)
     srunner_add_suite(runner, suite_task_mark());
     srunner_add_suite(runner, suite_estimate());
     srunner_add_suite(runner, suite_fields());
+    srunner_add_suite(runner, suite_task_body());
     srunner_add_suite(runner, suite_text());
     srunner_add_suite(runner, suite_rfc3339());
     srunner_add_suite(runner, suite_api_key());
@@ -60,8 +61,13 @@ int main(void)
     srunner_add_suite(runner, suite_login_body());
     srunner_add_suite(runner, suite_revoked());
     srunner_add_suite(runner, suite_shared());
+    srunner_add_suite(runner, suite_spread());
     srunner_add_suite(runner, suite_throttle());
     srunner_add_suite(runner, suite_tier_file());
+    srunner_add_suite(runner, suite_address());
+    srunner_add_suite(runner, suite_backoff());
+    srunner_add_suite(runner, suite_callback_url());
+    srunner_add_suite(runner, suite_webhook());
     /* of bench/ */
     srunner_add_suite(runner, suite_heap());
     srunner_add_suite(runner, suite_hist());

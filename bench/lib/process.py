@@ -103,6 +103,11 @@ def tree(pid):
     return found
 
 
+def parent(pid):
+    stat = _stat(pid)
+    return stat[0] if stat else None
+
+
 def cpu_seconds(pid):
     """What the process and its children have used, those that have ended too."""
     stats = [s for s in map(_stat, tree(pid)) if s]

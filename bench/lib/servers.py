@@ -60,14 +60,18 @@ def certificate(folder):
 class Shape:
     """What a server has to be ready for."""
 
-    def __init__(self, streams=0, tls=False, auth_keys=None, limits=None):
+    def __init__(self, streams=0, tls=False, auth_keys=None, limits=None, tasks=None):
         self.streams, self.tls, self.auth_keys = streams, tls, auth_keys   # auth_keys: a key file, of the gateway's
         self.limits = limits                                               # lines beside conf/limits.conf; None: no limits
+        self.tasks = tasks                                                 # lines beside conf/tasks.conf; None: no tasks
 
     def includes(self):
         """What the gateway's configuration has besides."""
         lines = [f'Include "{os.path.join(CONF, "auth.conf")}"'] if self.auth_keys else []
-        return "\n".join(lines if self.limits is None else [*lines, f'Include "{os.path.join(CONF, "limits.conf")}"', *self.limits])
+        for name, more in (("limits.conf", self.limits), ("tasks.conf", self.tasks)):
+            if more is not None:
+                lines += [f'Include "{os.path.join(CONF, name)}"', *more]
+        return "\n".join(lines)
 
 
 class Server:

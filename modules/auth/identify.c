@@ -47,7 +47,8 @@ static void set_env(request_rec *r, const char *name, const char *value)
 static int known(request_rec *r, aigw_identity_t *identity)
 {
     if (!identity->tier) {
-        identity->tier = aigw_tiers_find(r, identity->user);
+        identity->tier = aigw_tiers_find(r->server, r->pool, identity->user);
+        identity->tier_listed = 1;
     }
     r->user = apr_pstrdup(r->pool, identity->user);
     r->ap_auth_type = apr_pstrdup(r->pool, AIGW_AUTH_TYPE);
@@ -180,7 +181,8 @@ static int adopt_user(request_rec *r)
         if (!context->identity.user) {
             context->identity.user = apr_pstrdup(r->pool, r->user);
             context->identity.method = r->ap_auth_type ? r->ap_auth_type : "httpd";
-            context->identity.tier = aigw_tiers_find(r, r->user);
+            context->identity.tier = aigw_tiers_find(r->server, r->pool, r->user);
+            context->identity.tier_listed = 1;
         }
     }
     return DECLINED;

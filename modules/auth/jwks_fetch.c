@@ -75,7 +75,7 @@ static int set_up(aigw_jwks_fetch_t *fetch, const char *url, const aigw_jwks_con
     SET(CURLOPT_FORBID_REUSE, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075700
     SET(CURLOPT_QUICK_EXIT,
-        1L); /* a resolver that hangs is left to itself: waiting for it would outlast every time-out, and the child's end (jwks_keeper.c, pin_libcurl) */
+        1L); /* a resolver that hangs is left to itself: waiting for it would outlast every time-out, and the child's end (jwks_keeper.c, aigw_pin) */
 #endif
     SET(CURLOPT_WRITEFUNCTION, take_body);
     SET(CURLOPT_WRITEDATA, fetch);

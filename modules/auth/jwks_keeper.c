@@ -3,13 +3,13 @@
 #include "aigw_clock.h"
 #include "aigw_jwks.h"
 #include "aigw_own_pool.h"
+#include "aigw_pin.h"
 
 #include <mpm_common.h>
 #include <http_log.h>
 #include <apr_strings.h>
 #include <apr_thread_proc.h>
 
-#include <dlfcn.h>
 #include <signal.h>
 
 APLOG_USE_MODULE(aigw_auth);
@@ -161,14 +161,6 @@ void aigw_jwks_keeper_add(aigw_jwks_address_t *address, apr_pool_t *pconf)
     keeper.addresses = address;
 }
 
-/* A thread of libcurl's that resolves a name cannot be ended, only left (CURLOPT_QUICK_EXIT). A child that exits unloads its modules first: the code that such a thread runs must stay. */
-static int pin_libcurl(void)
-{
-    Dl_info info;
-
-    return dladdr((void *)curl_easy_init, &info) && dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE) ? 0 : -1;
-}
-
 /* The child's pool is going. A fetch that is under way is given up. */
 static apr_status_t end_thread(void *dummy)
 {
@@ -201,7 +193,9 @@ void aigw_jwks_keeper_child_init(apr_pool_t *pchild, server_rec *s)
     if (!keeper.addresses || keeper.thread) {
         return;
     }
-    if (pin_libcurl() || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (keeper.multi = curl_multi_init()) == NULL) {
+    /* A thread of libcurl's that resolves a name cannot be ended, only left (CURLOPT_QUICK_EXIT). A child that exits unloads its modules first: the code that such a thread runs must stay. */
+    if (aigw_pin((void (*)(void))curl_easy_init) || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
+        (keeper.multi = curl_multi_init()) == NULL) {
         aigw_jwks_keeper_fault(s, 0, "libcurl cannot be used");
         return;
     }

@@ -101,3 +101,15 @@ aigw_key_e aigw_key_store_find(aigw_key_store_t *store, const char *key, apr_siz
     }
     return found;
 }
+
+aigw_key_e aigw_key_store_named(aigw_key_store_t *store, const char *id, apr_pool_t *p, aigw_identity_t *identity)
+{
+    aigw_generation_t *g = aigw_followed_file_take(store->file);
+    aigw_key_e found = AIGW_KEY_UNKNOWN;
+
+    if (g) {
+        found = judge(aigw_key_file_named(g->data, id), 0, p, identity);
+        aigw_followed_file_give_back(store->file, g);
+    }
+    return found;
+}

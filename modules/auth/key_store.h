@@ -31,4 +31,7 @@ typedef enum { AIGW_KEY_UNKNOWN, AIGW_KEY_GOOD, AIGW_KEY_DISABLED, AIGW_KEY_EXPI
 aigw_key_e aigw_key_store_find(aigw_key_store_t *store, const char *key, apr_size_t len, apr_time_t now, apr_pool_t *p,
                                aigw_identity_t *identity);
 
+/* The same by the key's id, for who was let in by it before; also one that has expired since is GOOD. */
+aigw_key_e aigw_key_store_named(aigw_key_store_t *store, const char *id, apr_pool_t *p, aigw_identity_t *identity);
+
 #endif

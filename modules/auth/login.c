@@ -139,7 +139,7 @@ static authn_status check_password(login_t *login)
 
 static const char *tier_of(const login_t *login)
 {
-    const char *tier = aigw_tiers_find(login->r, login->subject), *why = NULL;
+    const char *tier = aigw_tiers_find(login->r->server, login->r->pool, login->subject), *why = NULL;
 
     if (!tier && login->conf->tier) {
         tier = ap_expr_str_exec(login->r, login->conf->tier, &why);

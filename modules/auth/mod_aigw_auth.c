@@ -9,6 +9,7 @@
 #include "login.h"
 #include "logout.h"
 #include "me.h"
+#include "recheck.h"
 #include "refuse.h"
 #include "require.h"
 #include "revocations.h"
@@ -151,8 +152,9 @@ static int note_models(request_rec *r)
 
 static int call_admit(aigw_call_t *call, const aigw_error_t **error)
 {
-    /* the tier anew: a call of another module's handler, or without a request, has not been through our fixups */
+    /* tier and location anew: a call of another module's handler, or without a request, has not been through our fixups */
     if (aigw_auth_core->model_allowed(call->context, call->model) &&
+        (call->client || aigw_names_allow(aigw_auth_conf_models(call->per_dir), call->model->name)) &&
         aigw_names_allow(aigw_auth_conf_tier_models(call->server, &call->context->identity), call->model->name)) {
         return OK;
     }
@@ -168,6 +170,7 @@ static void register_hooks(apr_pool_t *p)
     aigw_hide_register(p);
     aigw_refuse_register(p);
     aigw_require_register(p);
+    aigw_recheck_register();
     aigw_jwks_keeper_register(p);
     aigw_login_register(p);
     aigw_logout_register(p);

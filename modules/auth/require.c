@@ -42,7 +42,7 @@ static authz_status check_tier(request_rec *r, const char *line, const void *par
     const char *tier;
 
     if (!identity->user) {
-        tier = r->user ? aigw_tiers_find(r, r->user) : NULL;
+        tier = r->user ? aigw_tiers_find(r->server, r->pool, r->user) : NULL;
         return tier && aigw_names_have(parsed, tier) ? AUTHZ_GRANTED : unknown(r);
     }
     if (identity->tier && aigw_names_have(parsed, identity->tier)) {

@@ -197,7 +197,7 @@ static int is_remembered(const unsigned char *id)
     return have(tables->current, id) || (tables->previous && have(tables->previous, id));
 }
 
-aigw_revocation_e aigw_revocations_find(request_rec *r, const char *issuer, const char *jti, apr_time_t now)
+aigw_revocation_e aigw_revocations_find(server_rec *s, apr_pool_t *p, const char *issuer, const char *jti, apr_time_t now)
 {
     int none_here = is_empty(tables->current) && is_empty(tables->previous), found;
     unsigned char id[AIGW_REVOKED_ID];
@@ -209,7 +209,7 @@ aigw_revocation_e aigw_revocations_find(request_rec *r, const char *issuer, cons
     if (!make_id(issuer, jti, id) || (!none_here && is_remembered(id))) {
         return AIGW_REVOCATION_FOUND;
     }
-    found = aigw_revocations_redis_holds() ? aigw_revocations_redis_have(r, id, now, &expires) : 0;
+    found = aigw_revocations_redis_holds() ? aigw_revocations_redis_have(s, p, id, now, &expires) : 0;
     if (found > 0) {
         remember(id, expires, now); /* it need not be asked again; where there is no room it is */
     }

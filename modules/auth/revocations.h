@@ -1,7 +1,7 @@
 /* Tokens that were logged out: in shared memory of all children, which a graceful restart keeps, and for all machines in Redis (revocations_redis.h). No entry goes before its token
  * expires by itself.
  *
- * Thread: the owner of r, once there are children.
+ * Thread: any that may block, once there are children.
  */
 #ifndef AIGW_AUTH_REVOCATIONS_H
 #define AIGW_AUTH_REVOCATIONS_H
@@ -20,6 +20,6 @@ apr_status_t aigw_revocations_add(request_rec *r, const char *issuer, const char
 typedef enum { AIGW_REVOCATION_NONE, AIGW_REVOCATION_FOUND, AIGW_REVOCATION_UNKNOWN } aigw_revocation_e;
 
 /* Was the token revoked? jti NULL: no. UNKNOWN: Redis is away, and AIGWRedisFailure closed holds; it has been logged. */
-aigw_revocation_e aigw_revocations_find(request_rec *r, const char *issuer, const char *jti, apr_time_t now);
+aigw_revocation_e aigw_revocations_find(server_rec *s, apr_pool_t *p, const char *issuer, const char *jti, apr_time_t now);
 
 #endif

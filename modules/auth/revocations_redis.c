@@ -55,19 +55,18 @@ int aigw_revocations_redis_holds(void)
 
 /* ------------------------------------------------------------------ questions */
 
-static const char *key_of(request_rec *r, const unsigned char *id)
+static const char *key_of(apr_pool_t *p, const unsigned char *id)
 {
-    return apr_pstrcat(r->pool, aigw_auth_core->redis_vt->prefix(redis), "revoked:", apr_pescape_hex(r->pool, id, AIGW_REVOKED_ID, 0),
-                       NULL);
+    return apr_pstrcat(p, aigw_auth_core->redis_vt->prefix(redis), "revoked:", apr_pescape_hex(p, id, AIGW_REVOKED_ID, 0), NULL);
 }
 
 /* What Redis says to a command, which must be of this kind; else *why. */
-static const aigw_redis_reply_t *ask(request_rec *r, int argc, const char *const *argv, aigw_redis_reply_e kind, apr_status_t *rv,
+static const aigw_redis_reply_t *ask(apr_pool_t *p, int argc, const char *const *argv, aigw_redis_reply_e kind, apr_status_t *rv,
                                      const char **why)
 {
     const aigw_redis_reply_t *reply = NULL;
 
-    *rv = aigw_auth_core->redis_vt->command(redis, r->pool, argc, argv, NULL, &reply);
+    *rv = aigw_auth_core->redis_vt->command(redis, p, argc, argv, NULL, &reply);
     *why = *rv != APR_SUCCESS                ? "it does not answer"
            : reply->kind == AIGW_REDIS_ERROR ? reply->data
                                              : "it says something else than was asked";
@@ -78,10 +77,10 @@ apr_status_t aigw_revocations_redis_add(request_rec *r, const unsigned char id[A
 {
     /* how long, not until when: its clock may differ */
     const char *ms = apr_psprintf(r->pool, "%" APR_TIME_T_FMT, expires > now ? apr_time_as_msec(expires - now) + 1 : 1);
-    const char *argv[] = {"SET", key_of(r, id), "1", "PX", ms}, *why;
+    const char *argv[] = {"SET", key_of(r->pool, id), "1", "PX", ms}, *why;
     apr_status_t rv;
 
-    if (ask(r, 5, argv, AIGW_REDIS_STRING, &rv, &why)) {
+    if (ask(r->pool, 5, argv, AIGW_REDIS_STRING, &rv, &why)) {
         return APR_SUCCESS;
     }
     if (aigw_auth_core->redis_vt->failure(redis) == AIGW_REDIS_FAILURE_CLOSED) {
@@ -94,20 +93,20 @@ apr_status_t aigw_revocations_redis_add(request_rec *r, const unsigned char id[A
     return APR_SUCCESS;
 }
 
-int aigw_revocations_redis_have(request_rec *r, const unsigned char id[AIGW_REVOKED_ID], apr_time_t now, apr_time_t *expires)
+int aigw_revocations_redis_have(server_rec *s, apr_pool_t *p, const unsigned char id[AIGW_REVOKED_ID], apr_time_t now, apr_time_t *expires)
 {
-    const char *argv[] = {"PTTL", key_of(r, id)}, *why;
+    const char *argv[] = {"PTTL", key_of(p, id)}, *why;
     const aigw_redis_reply_t *reply;
     apr_status_t rv;
 
-    if ((reply = ask(r, 2, argv, AIGW_REDIS_INTEGER, &rv, &why)) != NULL) {
+    if ((reply = ask(p, 2, argv, AIGW_REDIS_INTEGER, &rv, &why)) != NULL) {
         *expires = now + apr_time_from_msec(reply->integer > 0 ? reply->integer : 0);
         return reply->integer != -2; /* -2: there is no such key; -1: it has no end, which none of ours is like */
     }
     if (aigw_auth_core->redis_vt->failure(redis) != AIGW_REDIS_FAILURE_CLOSED) {
         return 0;
     }
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, rv, r,
-                  "AIGW0383: a token cannot be verified now: whether it was logged out Redis does not say: %s", why);
+    ap_log_error(APLOG_MARK, APLOG_INFO, rv, s,
+                 "AIGW0383: a token cannot be verified now: whether it was logged out Redis does not say: %s", why);
     return -1;
 }

@@ -1,7 +1,7 @@
 /* Tokens that were logged out, in Redis: what one machine was told, all know. AIGWRevocationStore redis; revocations.c asks it where its own memory knows nothing.
  *
  * A key is AIGWRedisPrefix, "revoked:" and the hex digits of the token's ID; it goes when the token has expired.
- * Thread: the owner of r; it waits for Redis as long as AIGWRedisTimeout says.
+ * Thread: any that may block; it waits for Redis as long as AIGWRedisTimeout says.
  */
 #ifndef AIGW_AUTH_REVOCATIONS_REDIS_H
 #define AIGW_AUTH_REVOCATIONS_REDIS_H
@@ -26,6 +26,6 @@ int aigw_revocations_redis_holds(void);
 apr_status_t aigw_revocations_redis_add(request_rec *r, const unsigned char id[AIGW_REVOKED_ID], apr_time_t expires, apr_time_t now);
 
 /* 1: it was logged out, and *expires is when it can be forgotten; 0: it was not, or AIGWRedisFailure wants to go on without knowing; -1: nobody can tell. */
-int aigw_revocations_redis_have(request_rec *r, const unsigned char id[AIGW_REVOKED_ID], apr_time_t now, apr_time_t *expires);
+int aigw_revocations_redis_have(server_rec *s, apr_pool_t *p, const unsigned char id[AIGW_REVOKED_ID], apr_time_t now, apr_time_t *expires);
 
 #endif

@@ -43,14 +43,14 @@ const char *aigw_tiers_set(cmd_parms *cmd, void *dir, const char *arg)
     return NULL;
 }
 
-const char *aigw_tiers_find(request_rec *r, const char *user)
+const char *aigw_tiers_find(const server_rec *s, apr_pool_t *p, const char *user)
 {
-    const aigw_auth_server_t *conf = ap_get_module_config(r->server->module_config, &aigw_auth_module);
+    const aigw_auth_server_t *conf = ap_get_module_config(s->module_config, &aigw_auth_module);
     aigw_generation_t *g = conf->tiers && user ? aigw_followed_file_take(conf->tiers) : NULL;
     const char *tier = NULL;
 
     if (g) {
-        tier = apr_pstrdup(r->pool, aigw_tier_file_find(g->data, user));
+        tier = apr_pstrdup(p, aigw_tier_file_find(g->data, user));
         aigw_followed_file_give_back(conf->tiers, g);
     }
     return tier;

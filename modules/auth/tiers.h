@@ -8,7 +8,7 @@
 /* The directive's. */
 const char *aigw_tiers_set(cmd_parms *cmd, void *dir, const char *path);
 
-/* The user's tier, in r->pool; NULL: none, or there is no file. Thread: the owner of r. */
-const char *aigw_tiers_find(request_rec *r, const char *user);
+/* The user's tier, in p; NULL: none, or there is no file. Any thread. */
+const char *aigw_tiers_find(const server_rec *s, apr_pool_t *p, const char *user);
 
 #endif

@@ -100,8 +100,9 @@ static aigw_token_e check_claims(request_rec *r, const aigw_issuer_t *issuer, co
     token->issuer = issuer->name;
     token->jti = apr_pstrdup(r->pool, json_string_value(json_object_get(claims, "jti")));
     token->identity.expires = expires;
+    token->identity.issuer = issuer->name;
     token->dead = expires + issuer->skew;
-    switch (aigw_revocations_find(r, token->issuer, token->jti, now)) {
+    switch (aigw_revocations_find(r->server, r->pool, token->issuer, token->jti, now)) {
     case AIGW_REVOCATION_NONE:
         return AIGW_TOKEN_GOOD;
     case AIGW_REVOCATION_FOUND:

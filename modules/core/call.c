@@ -3,6 +3,7 @@
 #include "engine.h"
 #include "park.h"
 #include "request.h"
+#include "section.h"
 #include "tier.h"
 #include "aigw_names.h"
 #include "aigw_sink.h"
@@ -71,8 +72,10 @@ static aigw_request_t *copy_context(apr_pool_t *p, const aigw_request_t *from)
     ctx->identity.key_id = apr_pstrdup(p, from->identity.key_id);
     ctx->identity.scopes = aigw_names_copy(p, from->identity.scopes);
     ctx->identity.models = aigw_names_copy(p, from->identity.models);
+    ctx->identity.issuer = apr_pstrdup(p, from->identity.issuer);
     ctx->location_models = aigw_names_copy(p, from->location_models);
     ctx->tier_models = aigw_names_copy(p, from->tier_models);
+    ctx->section = apr_pstrdup(p, from->section);
     ctx->error = NULL;
     return ctx;
 }
@@ -120,7 +123,7 @@ aigw_call_t *aigw_call_make_detached(server_rec *s, const aigw_request_t *contex
     if (!pool) {
         return NULL;
     }
-    call = make(pool, s, s->lookup_defaults, &context->identity, model);
+    call = make(pool, s, aigw_section_of(s, context->section, pool), &context->identity, model);
     call->context = copy_context(pool, context);
     call->context->model = model->name;
     call->context->upstream = model->upstream->provider_name;

@@ -16,6 +16,7 @@
 #include "redis.h"
 #include "store.h"
 #include "request.h"
+#include "secret.h"
 #include "tier.h"
 #include "transport.h"
 #include "../provider/providers.h"
@@ -49,6 +50,8 @@ static const aigw_core_t core = {
     .redis_vt = &aigw_redis_functions,
     .store = aigw_store_get,
     .call_make_watching = aigw_call_make_watching,
+    .secret_fault = aigw_secret_source_fault,
+    .secret_read = aigw_secret_read,
 };
 
 static const aigw_core_t *aigw_core(int version)
@@ -60,7 +63,8 @@ static const aigw_core_t *aigw_core(int version)
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     if (aigw_model_conf_check(pconf, ptemp, s) != APR_SUCCESS || aigw_tier_check(s) != APR_SUCCESS ||
-        aigw_redis_check(pconf, ptemp, s) != APR_SUCCESS || aigw_transport_check_config(pconf, ptemp, s) != APR_SUCCESS) {
+        aigw_redis_check(pconf, ptemp, s) != APR_SUCCESS || aigw_store_check_config(s) != APR_SUCCESS ||
+        aigw_transport_check_config(pconf, ptemp, s) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return OK;

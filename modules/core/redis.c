@@ -18,12 +18,20 @@ APLOG_USE_MODULE(aigw);
 
 static aigw_redis_t *configured; /* of the configuration that is in force; NULL: no AIGWRedis */
 
+#define CLIENTS 2 /* everybody's, and the store's */
+
 static struct {
     server_rec *server;
-    aigw_redis_t *redis;
-    aigw_redis_pool_t *pool;      /* NULL: there is no Redis, or this is no child */
+    aigw_redis_t *clients[CLIENTS]; /* with a pool each. More than nclients of them are not looked at */
+    volatile apr_uint32_t nclients;
     volatile apr_uint32_t ending; /* the child's helper threads are gone, or going */
 } child;
+
+/* Who is to see whether it is back. */
+typedef struct probe_t {
+    const aigw_redis_t *redis;
+    aigw_redis_lease_t lease;
+} probe_t;
 
 /* What is asked: the words, and for a script its text, for a server that does not know it. */
 typedef struct question_t {
@@ -51,8 +59,8 @@ static void tell(const aigw_redis_t *redis, const aigw_redis_news_t *news, const
     if (news->event == AIGW_BREAKER_OPENED) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, child.server,
                      "AIGW0196: Redis %s is away, %s: nobody waits for it until it answers again, it is tried in the background; meanwhile "
-                     "AIGWRedisFailure %s holds",
-                     redis->url, fault->text, aigw_redis_failure_name(redis->failure));
+                     "%s",
+                     redis->url, fault->text, aigw_redis_meanwhile(redis));
         aigw_redis_watch();
     }
     else if (news->event == AIGW_BREAKER_RECOVERED) {
@@ -68,9 +76,8 @@ static void tell_busy(const aigw_redis_t *redis)
 
     if ((!last || now - last > 10) && apr_atomic_cas32(&told, now, last) == last) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, child.server,
-                     "AIGW0199: Redis %s: all %d connections of this child were in use for as long as a command may take: raise "
-                     "AIGWRedisConnections",
-                     redis->url, redis->connections);
+                     "AIGW0199: Redis %s: all %d connections of this child were in use for as long as a command may take: raise %s",
+                     redis->url, redis->connections, redis->connections_directive);
     }
 }
 
@@ -78,7 +85,7 @@ static void tell_busy(const aigw_redis_t *redis)
 
 static void give(const aigw_redis_t *redis, const aigw_redis_lease_t *lease, aigw_breaker_result_e result, const aigw_redis_fault_t *fault)
 {
-    aigw_redis_news_t news = aigw_redis_pool_give(child.pool, lease, result);
+    aigw_redis_news_t news = aigw_redis_pool_give(redis->pool, lease, result);
 
     tell(redis, &news, fault);
 }
@@ -97,9 +104,9 @@ static void probe(const aigw_redis_t *redis, aigw_redis_lease_t *lease)
         return;
     }
     if (aigw_redis_resolve(redis->path, redis->host, redis->port, &addresses)) {
-        aigw_redis_pool_set_addresses(child.pool, &addresses);
+        aigw_redis_pool_set_addresses(redis->pool, &addresses);
     }
-    aigw_redis_pool_addresses(child.pool, &addresses);
+    aigw_redis_pool_addresses(redis->pool, &addresses);
     lease->connection = aigw_redis_connect(redis, &addresses, p, &fault);
     if (lease->connection &&
         (aigw_redis_ask(lease->connection, p, 1, ping, NULL, aigw_clock_now() + redis->command_timeout, &reply, &fault) != APR_SUCCESS ||
@@ -113,24 +120,26 @@ static void probe(const aigw_redis_t *redis, aigw_redis_lease_t *lease)
 
 static void *APR_THREAD_FUNC probe_job(apr_thread_t *thread, void *baton)
 {
-    aigw_redis_lease_t *lease = baton;
+    probe_t *at = baton;
 
-    probe(child.redis, lease);
-    free(lease);
+    probe(at->redis, &at->lease);
+    free(at);
     return NULL;
 }
 
 /* Nobody waits for it: it is done by a helper thread, if there can be one. */
 static void probe_later(const aigw_redis_t *redis, const aigw_redis_lease_t *lease)
 {
-    aigw_redis_lease_t *copy = malloc(sizeof *copy), now = *lease;
+    aigw_redis_lease_t now = *lease;
+    probe_t *at = malloc(sizeof *at);
 
-    if (copy) {
-        *copy = *lease;
-        if (!apr_atomic_read32(&child.ending) && aigw_child_help(probe_job, copy) == APR_SUCCESS) {
+    if (at) {
+        at->redis = redis;
+        at->lease = *lease;
+        if (!apr_atomic_read32(&child.ending) && aigw_child_help(probe_job, at) == APR_SUCCESS) {
             return;
         }
-        free(copy);
+        free(at);
     }
     probe(redis, &now);
 }
@@ -141,7 +150,7 @@ static apr_status_t connect_lease(const aigw_redis_t *redis, apr_pool_t *p, aigw
 {
     aigw_redis_addresses_t addresses;
 
-    aigw_redis_pool_addresses(child.pool, &addresses);
+    aigw_redis_pool_addresses(redis->pool, &addresses);
     lease->connection = aigw_redis_connect(redis, &addresses, p, fault);
     return lease->connection ? APR_SUCCESS : fault->rv;
 }
@@ -191,7 +200,7 @@ static apr_status_t go_on(const aigw_redis_t *redis, apr_pool_t *p, aigw_redis_l
     if (lease->connection && !aigw_redis_is_quiet(lease->connection)) {
         aigw_redis_close(lease->connection);
         lease->connection = NULL;
-        aigw_redis_pool_drop(child.pool, 0); /* those that wait are older */
+        aigw_redis_pool_drop(redis->pool, 0); /* those that wait are older */
     }
     waited = lease->connection != NULL;
     rv = waited ? APR_SUCCESS : connect_lease(redis, p, lease, fault);
@@ -214,7 +223,7 @@ static apr_status_t answer(const aigw_redis_t *redis, apr_pool_t *p, question_t 
     aigw_redis_fault_t fault = {0};
     apr_status_t rv;
 
-    switch (aigw_redis_pool_take(child.pool, &lease)) {
+    switch (aigw_redis_pool_take(redis->pool, &lease)) {
     case AIGW_REDIS_LEASED:
         break;
     case AIGW_REDIS_PROBE:
@@ -238,7 +247,7 @@ static apr_status_t answer_held(const aigw_redis_t *redis, apr_pool_t *p, questi
     apr_status_t rv;
 
     *reply = NULL;
-    if (!child.pool) {
+    if (!redis->pool) {
         return APR_EAGAIN;
     }
     aigw_signals_hold(&before);
@@ -321,11 +330,11 @@ static int away(const aigw_redis_t *redis)
     aigw_redis_lease_e state;
     sigset_t before;
 
-    if (!child.pool) {
+    if (!redis->pool) {
         return 1;
     }
     aigw_signals_hold(&before);
-    state = aigw_redis_pool_look(child.pool, &lease);
+    state = aigw_redis_pool_look(redis->pool, &lease);
     if (state == AIGW_REDIS_PROBE) {
         probe_later(redis, &lease);
     }
@@ -336,14 +345,21 @@ static int away(const aigw_redis_t *redis)
 /* In the watching thread, which may take its time. */
 static int look(void)
 {
-    aigw_redis_lease_t lease;
-    aigw_redis_lease_e state = aigw_redis_pool_look(child.pool, &lease);
+    apr_uint32_t i, clients = apr_atomic_read32(&child.nclients);
+    int all_well = 1;
 
-    if (state == AIGW_REDIS_PROBE) {
-        probe(child.redis, &lease);
-        state = aigw_redis_pool_look(child.pool, &lease);
+    for (i = 0; i < clients; i++) {
+        aigw_redis_t *redis = child.clients[i];
+        aigw_redis_lease_t lease;
+        aigw_redis_lease_e state = aigw_redis_pool_look(redis->pool, &lease);
+
+        if (state == AIGW_REDIS_PROBE) {
+            probe(redis, &lease);
+            state = aigw_redis_pool_look(redis->pool, &lease);
+        }
+        all_well &= state == AIGW_REDIS_LEASED;
     }
-    return state != AIGW_REDIS_LEASED;
+    return !all_well;
 }
 
 const aigw_redis_vt aigw_redis_functions = {command, eval, failure, prefix, away};
@@ -383,8 +399,46 @@ static apr_status_t child_ends(void *data)
 
 static apr_status_t child_ended(void *data)
 {
-    aigw_redis_pool_drop(child.pool, 1);
+    apr_uint32_t i;
+
+    for (i = 0; i < apr_atomic_read32(&child.nclients); i++) {
+        aigw_redis_pool_drop(child.clients[i]->pool, 1);
+    }
     return APR_SUCCESS;
+}
+
+/* Its connections. They live as long as the process; the structure, in the configuration's pool or pchild, does not: a process that ends asks nothing any more. 0: no memory. */
+static int make_pool(aigw_redis_t *redis)
+{
+    redis->pool = aigw_redis_pool_make(redis);
+    if (!redis->pool) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, APR_ENOMEM, child.server,
+                     "AIGW0106: no memory for connections to Redis: this child goes without it");
+        return 0;
+    }
+    child.clients[child.nclients] = redis;
+    apr_atomic_inc32(&child.nclients);
+    return 1;
+}
+
+aigw_redis_t *aigw_redis_apart(apr_pool_t *p, const aigw_redis_apart_t *options)
+{
+    aigw_redis_t *apart = configured ? apr_pmemdup(p, configured, sizeof *apart) : NULL;
+
+    if (apart) {
+        apart->command_timeout = options->command_timeout;
+        apart->connections = options->connections;
+        apart->connections_directive = options->connections_directive;
+        apart->reply_bytes = options->reply_bytes;
+        apart->meanwhile = options->meanwhile;
+        apart->pool = NULL;
+    }
+    return apart;
+}
+
+int aigw_redis_apart_open(aigw_redis_t *apart)
+{
+    return child.nclients < CLIENTS && make_pool(apart);
 }
 
 void aigw_redis_child_init(apr_pool_t *pchild, server_rec *main_server)
@@ -398,31 +452,27 @@ void aigw_redis_child_init(apr_pool_t *pchild, server_rec *main_server)
         return;
     }
     child.server = main_server;
-    child.redis = redis;
-    child.pool = aigw_redis_pool_make(redis);
-    if (!child.pool) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, APR_ENOMEM, main_server,
-                     "AIGW0106: no memory for connections to Redis: this child goes without it");
+    if (!make_pool(redis)) {
         return;
     }
     /* before the helper threads end; and when what was queued for after the response, which may need Redis, has run */
     apr_pool_pre_cleanup_register(pchild, NULL, child_ends);
     aigw_redis_watch_init(pchild, main_server, look);
     apr_pool_cleanup_register(pchild, NULL, child_ended, apr_pool_cleanup_null);
-    if (aigw_redis_pool_take(child.pool, &lease) != AIGW_REDIS_LEASED) {
+    if (aigw_redis_pool_take(redis->pool, &lease) != AIGW_REDIS_LEASED) {
         return;
     }
     if (connect_lease(redis, pchild, &lease, &fault) == APR_SUCCESS) {
-        aigw_redis_pool_give(child.pool, &lease, AIGW_BREAKER_WELL);
+        aigw_redis_pool_give(redis->pool, &lease, AIGW_BREAKER_WELL);
         return;
     }
-    news = aigw_redis_pool_give(child.pool, &lease, AIGW_BREAKER_FAILED);
+    news = aigw_redis_pool_give(redis->pool, &lease, AIGW_BREAKER_FAILED);
     if (fault.refused) {
         tell(redis, &news, &fault);
     }
     else {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server,
-                     "AIGW0194: Redis %s: %s: this child starts without it, AIGWRedisFailure %s holds until it is there", redis->url,
-                     fault.text, aigw_redis_failure_name(redis->failure));
+                     "AIGW0194: Redis %s: %s: this child starts without it, %s until it is there", redis->url, fault.text,
+                     aigw_redis_meanwhile(redis));
     }
 }

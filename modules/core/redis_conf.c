@@ -20,9 +20,13 @@ APLOG_USE_MODULE(aigw);
 static const char *const failures[] = {
     [AIGW_REDIS_FAILURE_LOCAL] = "local", [AIGW_REDIS_FAILURE_OPEN] = "open", [AIGW_REDIS_FAILURE_CLOSED] = "closed"};
 
-const char *aigw_redis_failure_name(aigw_redis_failure_e failure)
+const char *aigw_redis_meanwhile(const aigw_redis_t *redis)
 {
-    return failures[failure];
+    static const char *const holds[] = {[AIGW_REDIS_FAILURE_LOCAL] = "AIGWRedisFailure local holds",
+                                        [AIGW_REDIS_FAILURE_OPEN] = "AIGWRedisFailure open holds",
+                                        [AIGW_REDIS_FAILURE_CLOSED] = "AIGWRedisFailure closed holds"};
+
+    return redis->meanwhile ? redis->meanwhile : holds[redis->failure];
 }
 
 /* Of the main server, which is the only one that these directives stand in; made by the first of them. */
@@ -36,6 +40,8 @@ static aigw_redis_t *conf_of(cmd_parms *cmd)
         redis->connect_timeout = apr_time_from_msec(250);
         redis->command_timeout = apr_time_from_msec(50);
         redis->connections = 8;
+        redis->connections_directive = "AIGWRedisConnections";
+        redis->reply_bytes = AIGW_REDIS_REPLY_BYTES;
         redis->prefix = "{aigw}:";
     }
     return redis;

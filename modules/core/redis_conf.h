@@ -23,11 +23,15 @@ struct aigw_redis_t {
     apr_interval_time_t connect_timeout; /* microseconds */
     apr_interval_time_t command_timeout; /* microseconds */
     int connections;                     /* of a child, at most */
+    const char *connections_directive;   /* which says so */
+    apr_size_t reply_bytes;              /* what a reply may have at most */
+    const char *meanwhile;               /* NULL: what AIGWRedisFailure says; or what holds while it is away, for the log */
     aigw_redis_failure_e failure;
     const char *prefix;
     const char *defn_name; /* where AIGWRedis stands */
     unsigned defn_line;
     aigw_redis_addresses_t addresses; /* of host, as they were at the start of httpd */
+    struct aigw_redis_pool_t *pool;   /* in a child: its connections; else NULL */
 };
 
 const char *aigw_redis_conf_server(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
@@ -39,7 +43,7 @@ const char *aigw_redis_conf_prefix(cmd_parms *cmd, void *dir, const char *arg);
 /* Once the configuration is read: gets the password, reads the files of TLS. APR_SUCCESS, or APR_EGENERAL after a numbered line. */
 apr_status_t aigw_redis_conf_check(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *main_server);
 
-/* The word for it in the configuration. */
-const char *aigw_redis_failure_name(aigw_redis_failure_e failure);
+/* What holds while it is away, for the log: "AIGWRedisFailure local holds". */
+const char *aigw_redis_meanwhile(const aigw_redis_t *redis);
 
 #endif

@@ -13,6 +13,7 @@ struct aigw_redis_connection_t {
     redisContext *context;
     struct ssl_st *ssl; /* context's; NULL: no TLS */
     aigw_redis_box_t box;
+    apr_size_t reply_bytes; /* at most */
     aigw_redis_connection_t *next;
 };
 
@@ -203,6 +204,7 @@ aigw_redis_connection_t *aigw_redis_connect(const aigw_redis_t *redis, const aig
         fail(fault, APR_ECONNREFUSED, "no connection: out of memory");
         return NULL;
     }
+    connection->reply_bytes = redis->reply_bytes;
     if ((redis->over_tls && shake_hands(connection, redis, until, fault) != APR_SUCCESS) ||
         log_in(connection, redis, p, fault) != APR_SUCCESS) {
         fault->rv = APR_ECONNREFUSED; /* whatever it was, no command was tried */
@@ -283,7 +285,7 @@ static apr_status_t read_reply(aigw_redis_connection_t *connection, const char *
             *reply = got;
             return APR_SUCCESS;
         }
-        if (aigw_redis_reply_overflows(context->reader)) {
+        if (context->reader->len > connection->reply_bytes) {
             return fail(fault, APR_ECONNRESET, "its answer to %s is too long", command);
         }
         if (!wait_on(connection, POLLIN, until)) {

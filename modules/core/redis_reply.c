@@ -112,8 +112,3 @@ void aigw_redis_box_empty(aigw_redis_box_t *box, apr_pool_t *p)
     box->budget = AIGW_REDIS_REPLY_ELEMENTS;
     box->too_large = 0;
 }
-
-int aigw_redis_reply_overflows(const redisReader *reader)
-{
-    return reader->len > AIGW_REDIS_REPLY_BYTES;
-}

@@ -19,7 +19,4 @@ void aigw_redis_reply_use(redisReader *reader, aigw_redis_box_t *box);
 /* Before each reply. */
 void aigw_redis_box_empty(aigw_redis_box_t *box, apr_pool_t *p);
 
-/* 1: the reader holds more of a reply that is not whole yet than AIGW_REDIS_REPLY_BYTES. */
-int aigw_redis_reply_overflows(const redisReader *reader);
-
 #endif

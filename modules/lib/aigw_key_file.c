@@ -262,13 +262,13 @@ static apr_uint32_t *slot_of(const aigw_key_file_t *file, const unsigned char di
 static apr_status_t index_keys(aigw_key_file_t *file, const apr_array_header_t *keys, const int *lines, apr_pool_t *p,
                                aigw_key_fault_t *fault)
 {
-    apr_hash_t *ids = apr_hash_make(p);
     apr_uint32_t size = 16, i;
 
     while (size < 2 * (apr_uint32_t)keys->nelts) {
         size *= 2;
     }
     file->mask = size - 1;
+    file->ids = apr_hash_make(p);
     file->slots = apr_pcalloc(p, size * sizeof *file->slots);
     file->keys = (const aigw_key_t **)keys->elts;
     for (i = 0; i < (apr_uint32_t)keys->nelts; i++) {
@@ -276,13 +276,13 @@ static apr_status_t index_keys(aigw_key_file_t *file, const apr_array_header_t *
         apr_uint32_t *slot = slot_of(file, key->digest);
 
         fault->line = lines[i];
-        if (apr_hash_get(ids, key->id, APR_HASH_KEY_STRING)) {
+        if (apr_hash_get(file->ids, key->id, APR_HASH_KEY_STRING)) {
             return wrong(fault, p, "The id \"%s\" is there twice.", key->id);
         }
         if (*slot) {
             return wrong(fault, p, "The keys \"%s\" and \"%s\" have the same sha256.", file->keys[*slot - 1]->id, key->id);
         }
-        apr_hash_set(ids, key->id, APR_HASH_KEY_STRING, key);
+        apr_hash_set(file->ids, key->id, APR_HASH_KEY_STRING, key);
         *slot = i + 1;
     }
     file->n = (apr_size_t)keys->nelts;
@@ -325,4 +325,9 @@ const aigw_key_t *aigw_key_file_find(const aigw_key_file_t *file, const unsigned
     apr_uint32_t slot = *slot_of(file, digest);
 
     return slot ? file->keys[slot - 1] : NULL;
+}
+
+const aigw_key_t *aigw_key_file_named(const aigw_key_file_t *file, const char *id)
+{
+    return apr_hash_get(file->ids, id, APR_HASH_KEY_STRING);
 }

@@ -11,6 +11,7 @@
 
 #include "aigw_api_key.h"
 
+#include <apr_hash.h>
 #include <apr_tables.h>
 #include <apr_time.h>
 
@@ -33,6 +34,7 @@ typedef struct aigw_key_file_t {
     const aigw_key_t **keys; /* in the order of the file */
     apr_uint32_t *slots;     /* open addressing by the digest: index + 1, 0 is free */
     apr_uint32_t mask;
+    apr_hash_t *ids; /* const aigw_key_t *, by id */
 } aigw_key_file_t;
 
 typedef struct aigw_key_fault_t {
@@ -52,5 +54,8 @@ char *aigw_key_line_write(apr_pool_t *p, const aigw_key_t *key);
 /* The key of this digest, whether or not it is disabled or has expired; NULL: there is none. One step whatever the number of keys; the digests are compared in
  * constant time. */
 const aigw_key_t *aigw_key_file_find(const aigw_key_file_t *file, const unsigned char digest[AIGW_SHA256]);
+
+/* The same for an id, which is no secret. */
+const aigw_key_t *aigw_key_file_named(const aigw_key_file_t *file, const char *id);
 
 #endif

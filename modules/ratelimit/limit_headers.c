@@ -147,7 +147,7 @@ static const aigw_error_t *too_large(apr_pool_t *p, const aigw_limit_charge_t *b
                                               ". Send less, or ask for a shorter answer (max_completion_tokens).",
                                               aigw_limit_title(p, by->limit), by->cost));
 
-    error->no_retry = 1;
+    error->no_retry = error->never = 1;
     return error;
 }
 

@@ -3,6 +3,8 @@
 #include "sql_task_row.h"
 
 #include <apr_strings.h>
+#include <apr_tables.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SWEEP 200 /* rows at a time: a transaction stays short */
@@ -19,6 +21,45 @@ static apr_status_t count_less(aigw_sql_t *sql, apr_pool_t *p, const char *owner
     const aigw_sql_value_t args[] = {aigw_sql_text(owner), aigw_sql_int(pending), aigw_sql_int(unfinished)};
 
     return AIGW_SQL_RUN(owner_less, args, NULL);
+}
+
+/* What is to be counted of many owners: at the end of a transaction, in the order of their names. (In PostgreSQL each is locked then until the transaction is over: two of them that lock the same owners
+ * in another order would wait for each other, and one of them is thrown out after a second.) */
+typedef struct tally_t {
+    const char *owner;
+    int pending, unfinished;
+} tally_t;
+
+static void count_later(apr_array_header_t *tallies, const char *owner, int pending, int unfinished)
+{
+    const tally_t tally = {owner, pending, unfinished};
+
+    APR_ARRAY_PUSH(tallies, tally_t) = tally;
+}
+
+static int by_owner(const void *a, const void *b)
+{
+    return strcmp(((const tally_t *)a)->owner, ((const tally_t *)b)->owner);
+}
+
+static apr_status_t count_all(aigw_sql_t *sql, apr_pool_t *p, const apr_array_header_t *tallies)
+{
+    tally_t *all = (tally_t *)tallies->elts;
+    apr_status_t rv = APR_SUCCESS;
+    int i, first = 0;
+
+    qsort(all, (size_t)tallies->nelts, sizeof *all, by_owner);
+    for (i = 1; rv == APR_SUCCESS && i <= tallies->nelts; i++) {
+        if (i < tallies->nelts && !by_owner(&all[first], &all[i])) {
+            all[first].pending += all[i].pending;
+            all[first].unfinished += all[i].unfinished;
+        }
+        else {
+            rv = count_less(sql, p, all[first].owner, all[first].pending, all[first].unfinished);
+            first = i;
+        }
+    }
+    return rv;
 }
 
 /* ------------------------------------------------------------------ cancel */
@@ -133,25 +174,29 @@ AIGW_SQL_STATEMENT(task_end, TASK_END,
                    "WHEN 2 THEN 1 ELSE progress END,"
                    " completed = {now}, expires = {now} + ttl WHERE id = $1 AND state = 1 AND lease_holder = $2 AND lease_number = $3 "
                    "RETURNING owner, callback_url");
-AIGW_SQL_STATEMENT(
-    task_back, TASK_BACK,
-    "UPDATE aigw_task SET state = 0, attempts = attempts - 1, progress = 0, tokens = -1, later = CASE CAST($4 AS {bigint}) WHEN 0 "
-    "THEN 0 ELSE {now} + $4 END WHERE id = $1 AND state = 1 AND "
-    "lease_holder = $2 AND"
-    " lease_number = $3 RETURNING owner");
+AIGW_SQL_STATEMENT(task_back, TASK_BACK,
+                   "UPDATE aigw_task SET state = 0, attempts = attempts - 1, started = CASE attempts WHEN 1 THEN 0 ELSE started END, "
+                   "progress = 0, tokens = -1, later = CASE CAST($4 AS {bigint}) WHEN 0 "
+                   "THEN 0 ELSE {now} + $4 END WHERE id = $1 AND state = 1 AND cancelling = 0 AND "
+                   "lease_holder = $2 AND"
+                   " lease_number = $3 RETURNING owner");
 AIGW_SQL_STATEMENT(task_ended, TASK_ENDED,
                    "SELECT id FROM aigw_task WHERE id = $1 AND state <> 1 AND lease_holder = $2 AND lease_number = $3");
 
-static apr_status_t hand_back(aigw_sql_t *sql, apr_pool_t *p, const aigw_task_end_t *end, aigw_sql_rows_t *rows)
+static apr_status_t hand_back(aigw_sql_t *sql, apr_pool_t *p, const aigw_task_end_t *end, aigw_sql_rows_t *rows,
+                              apr_array_header_t *tallies)
 {
     const aigw_sql_value_t args[] = {aigw_sql_text(end->lease.id), aigw_sql_text(end->lease.holder), aigw_sql_int(end->lease.number),
                                      aigw_sql_int(end->delay)};
     apr_status_t rv = AIGW_SQL_RUN(task_back, args, rows);
 
-    return rv == APR_SUCCESS && rows->count ? count_less(sql, p, aigw_sql_cell_text(rows, 0, 0), -1, 0) : rv;
+    if (rv == APR_SUCCESS && rows->count) {
+        count_later(tallies, aigw_sql_cell_text(rows, 0, 0), -1, 0);
+    }
+    return rv;
 }
 
-static apr_status_t finish(aigw_sql_t *sql, apr_pool_t *p, const aigw_task_end_t *end, aigw_sql_rows_t *rows)
+static apr_status_t finish(aigw_sql_t *sql, apr_pool_t *p, const aigw_task_end_t *end, aigw_sql_rows_t *rows, apr_array_header_t *tallies)
 {
     const aigw_sql_value_t args[] = {aigw_sql_text(end->lease.id), aigw_sql_text(end->lease.holder), aigw_sql_int(end->lease.number),
                                      aigw_sql_int(end->state),     aigw_sql_text(end->result),       aigw_sql_text(end->error),
@@ -163,12 +208,13 @@ static apr_status_t finish(aigw_sql_t *sql, apr_pool_t *p, const aigw_task_end_t
         return rv;
     }
     url = aigw_sql_cell_text(rows, 0, 1);
-    rv = count_less(sql, p, aigw_sql_cell_text(rows, 0, 0), 0, 1);
-    return rv == APR_SUCCESS && url ? aigw_sql_callback_add(sql, p, end->lease.id, url) : rv;
+    count_later(tallies, aigw_sql_cell_text(rows, 0, 0), 0, 1);
+    return url ? aigw_sql_callback_add(sql, p, end->lease.id, url) : rv;
 }
 
 apr_status_t aigw_sql_task_end(aigw_sql_t *sql, apr_pool_t *p, aigw_task_end_t *ends, int n)
 {
+    apr_array_header_t *tallies = apr_array_make(p, n, sizeof(tally_t));
     apr_status_t rv = APR_SUCCESS;
     int i;
 
@@ -177,13 +223,19 @@ apr_status_t aigw_sql_task_end(aigw_sql_t *sql, apr_pool_t *p, aigw_task_end_t *
         const aigw_sql_value_t args[] = {aigw_sql_text(end->lease.id), aigw_sql_text(end->lease.holder), aigw_sql_int(end->lease.number)};
         aigw_sql_rows_t rows;
 
-        rv = end->state == AIGW_TASK_PENDING ? hand_back(sql, p, end, &rows) : finish(sql, p, end, &rows);
+        rv = end->state == AIGW_TASK_PENDING ? hand_back(sql, p, end, &rows, tallies) : finish(sql, p, end, &rows, tallies);
+        if (rv == APR_SUCCESS && !rows.count &&
+            end->state == AIGW_TASK_PENDING) { /* its owner wants it to end: nobody is to run it again */
+            const aigw_task_end_t cancelled = {.lease = end->lease, .state = AIGW_TASK_CANCELLED, .tokens = end->tokens};
+
+            rv = finish(sql, p, &cancelled, &rows, tallies);
+        }
         if (rv == APR_SUCCESS && !rows.count) {
             rv = AIGW_SQL_RUN(task_ended, args, &rows);
         }
         end->lost = rv == APR_SUCCESS && !rows.count;
     }
-    return rv;
+    return rv == APR_SUCCESS ? count_all(sql, p, tallies) : rv;
 }
 
 /* ------------------------------------------------------------------ sweep */
@@ -204,16 +256,19 @@ AIGW_SQL_STATEMENT(ttl_over, TTL_OVER,
 AIGW_SQL_STATEMENT(gone_add, GONE_ADD,
                    "INSERT INTO aigw_gone (id, owner, forget) VALUES ($1, $2, {now} + 86400000000) ON CONFLICT DO NOTHING");
 AIGW_SQL_STATEMENT(task_drop, TASK_DROP, "DELETE FROM aigw_task WHERE id = $1 AND state > 1");
-AIGW_SQL_STATEMENT(gone_drop, GONE_DROP, "DELETE FROM aigw_gone WHERE id IN (SELECT id FROM aigw_gone WHERE forget <= {now} LIMIT $1)");
-AIGW_SQL_STATEMENT(once_drop, ONCE_DROP,
-                   "DELETE FROM aigw_once WHERE (owner, name) IN (SELECT owner, name FROM aigw_once WHERE forget <= {now} LIMIT $1)");
+AIGW_SQL_STATEMENT(gone_drop, GONE_DROP,
+                   "DELETE FROM aigw_gone WHERE id IN (SELECT id FROM aigw_gone WHERE forget <= {now} LIMIT $1 {skip})");
+AIGW_SQL_STATEMENT(
+    once_drop, ONCE_DROP,
+    "DELETE FROM aigw_once WHERE (owner, name) IN (SELECT owner, name FROM aigw_once WHERE forget <= {now} LIMIT $1 {skip})");
 /* who comes again within the hour waits for his turn like everybody else */
 AIGW_SQL_STATEMENT(owner_drop, OWNER_DROP,
                    "DELETE FROM aigw_owner WHERE owner IN (SELECT owner FROM aigw_owner WHERE unfinished = 0 AND served < {now} - "
-                   "3600000000 LIMIT $1) AND unfinished = 0");
+                   "3600000000 LIMIT $1 {skip}) AND unfinished = 0");
 
 /* A task whose runner has not been heard of. */
-static apr_status_t take_back(aigw_sql_t *sql, apr_pool_t *p, const aigw_sql_rows_t *found, int i, int attempts, const char *error)
+static apr_status_t take_back(aigw_sql_t *sql, apr_pool_t *p, const aigw_sql_rows_t *found, int i, int attempts, const char *error,
+                              apr_array_header_t *tallies)
 {
     const char *id = aigw_sql_cell_text(found, i, 0), *owner = aigw_sql_cell_text(found, i, 1), *url = aigw_sql_cell_text(found, i, 4);
     const int cancelling = (int)aigw_sql_cell_int(found, i, 3), over = aigw_sql_cell_int(found, i, 2) >= attempts;
@@ -226,22 +281,23 @@ static apr_status_t take_back(aigw_sql_t *sql, apr_pool_t *p, const aigw_sql_row
     if (rv != APR_SUCCESS || !rows.changed) {
         return rv;
     }
-    rv = cancelling || over ? count_less(sql, p, owner, 0, 1) : count_less(sql, p, owner, -1, 0);
-    return rv == APR_SUCCESS && (cancelling || over) && url ? aigw_sql_callback_add(sql, p, id, url) : rv;
+    count_later(tallies, owner, cancelling || over ? 0 : -1, cancelling || over ? 1 : 0);
+    return (cancelling || over) && url ? aigw_sql_callback_add(sql, p, id, url) : rv;
 }
 
 static apr_status_t sweep_leases(aigw_sql_t *sql, apr_pool_t *p, int attempts, const char *error, int *more)
 {
     const aigw_sql_value_t some[] = {aigw_sql_int(SWEEP)};
+    apr_array_header_t *tallies = apr_array_make(p, 8, sizeof(tally_t));
     aigw_sql_rows_t found;
     apr_status_t rv = AIGW_SQL_RUN(lease_over, some, &found);
     int i;
 
     for (i = 0; rv == APR_SUCCESS && i < found.count; i++) {
-        rv = take_back(sql, p, &found, i, attempts, error);
+        rv = take_back(sql, p, &found, i, attempts, error, tallies);
     }
     *more |= rv == APR_SUCCESS && found.count == SWEEP;
-    return rv;
+    return rv == APR_SUCCESS ? count_all(sql, p, tallies) : rv;
 }
 
 static apr_status_t sweep_finished(aigw_sql_t *sql, apr_pool_t *p, int *more)

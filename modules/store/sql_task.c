@@ -1,5 +1,6 @@
 #include "sql_task.h"
 #include "sql_task_row.h"
+#include "task_cursor.h"
 
 #include <apr_strings.h>
 #include <string.h>
@@ -110,19 +111,6 @@ apr_status_t aigw_sql_task_look(aigw_sql_t *sql, apr_pool_t *p, const char *cons
     return rv;
 }
 
-/* Where the next page begins: "time-id" of the last task of this one. */
-static int read_cursor(const char *cursor, apr_int64_t *created, const char **id)
-{
-    char *end;
-
-    *created = *cursor >= '0' && *cursor <= '9' ? apr_strtoi64(cursor, &end, 10) : -1;
-    if (*created < 0 || *end != '-') {
-        return 0;
-    }
-    *id = end + 1;
-    return strlen(*id) == AIGW_TASK_ID && strspn(*id, "0123456789abcdef") == AIGW_TASK_ID;
-}
-
 apr_status_t aigw_sql_task_list(aigw_sql_t *sql, apr_pool_t *p, const char *owner, int state, int limit, const char *cursor,
                                 aigw_task_page_t *page)
 {
@@ -132,7 +120,7 @@ apr_status_t aigw_sql_task_list(aigw_sql_t *sql, apr_pool_t *p, const char *owne
     apr_status_t rv;
     int i;
 
-    if (cursor && !read_cursor(cursor, &before, &id)) {
+    if (cursor && !aigw_task_cursor_read(cursor, &before, &id)) {
         return APR_EINVAL;
     }
     {
@@ -152,7 +140,7 @@ apr_status_t aigw_sql_task_list(aigw_sql_t *sql, apr_pool_t *p, const char *owne
     if (rows.count > limit) {
         const aigw_task_t *last = APR_ARRAY_IDX(page->tasks, limit - 1, const aigw_task_t *);
 
-        page->next = apr_psprintf(p, "%" APR_TIME_T_FMT "-%s", last->created, last->id);
+        page->next = aigw_task_cursor_make(p, last);
     }
     return APR_SUCCESS;
 }

@@ -27,7 +27,7 @@ static struct {
 
 void aigw_stores_register(apr_pool_t *p)
 {
-    static const aigw_store_vt *const stores[] = {&aigw_store_sqlite, &aigw_store_pgsql};
+    static const aigw_store_vt *const stores[] = {&aigw_store_sqlite, &aigw_store_pgsql, &aigw_store_redis};
     apr_size_t i;
 
     memset(&conf, 0, sizeof conf);
@@ -119,6 +119,11 @@ const char *aigw_store_set_connections(cmd_parms *cmd, void *dummy, const char *
     }
     conf.options.connections = (int)n;
     return NULL;
+}
+
+apr_status_t aigw_store_check_config(server_rec *main_server)
+{
+    return conf.vt && conf.vt->check_config ? conf.vt->check_config(main_server) : APR_SUCCESS;
 }
 
 apr_status_t aigw_store_post_config(server_rec *main_server, apr_pool_t *pconf, apr_pool_t *ptemp)

@@ -6,5 +6,6 @@
 
 extern const aigw_store_vt aigw_store_sqlite;
 extern const aigw_store_vt aigw_store_pgsql;
+extern const aigw_store_vt aigw_store_redis;
 
 #endif

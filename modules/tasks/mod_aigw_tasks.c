@@ -1,16 +1,19 @@
 /* mod_aigw_tasks: jobs that outlive the request. This file only wires: hooks, directives. */
+#include "task_callback.h"
 #include "task_runner.h"
 #include "task_watch.h"
 #include "aigw_signals.h"
 
 #include <ap_mpm.h>
 #include <http_log.h>
+#include <mpm_common.h>
 
 const aigw_core_t *aigw_tasks_core;
 APR_OPTIONAL_FN_TYPE(aigw_job_check) * aigw_tasks_check;
 APR_OPTIONAL_FN_TYPE(aigw_job_make) * aigw_tasks_make;
 APR_OPTIONAL_FN_TYPE(aigw_job_progress) * aigw_tasks_progress;
 APR_OPTIONAL_FN_TYPE(aigw_sse_sink) * aigw_tasks_sse_sink;
+APR_OPTIONAL_FN_TYPE(aigw_identity_recheck) * aigw_tasks_recheck;
 
 /* In check_config, because `apachectl configtest` runs this and not post_config. */
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -22,13 +25,14 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     aigw_tasks_make = APR_RETRIEVE_OPTIONAL_FN(aigw_job_make);
     aigw_tasks_progress = APR_RETRIEVE_OPTIONAL_FN(aigw_job_progress);
     aigw_tasks_sse_sink = APR_RETRIEVE_OPTIONAL_FN(aigw_sse_sink);
+    aigw_tasks_recheck = APR_RETRIEVE_OPTIONAL_FN(aigw_identity_recheck);
     if (!aigw_tasks_core || !aigw_tasks_check || !aigw_tasks_make || !aigw_tasks_progress || !aigw_tasks_sse_sink) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "AIGW0601: mod_aigw_tasks needs mod_aigw and mod_aigw_stream %s: load them too",
                      AIGW_VERSION);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     aigw_tasks_conf_take(s);
-    return OK;
+    return aigw_callback_conf_check(aigw_tasks_conf()->callback, s, ptemp);
 }
 
 static void child_init(apr_pool_t *pchild, server_rec *s)
@@ -37,6 +41,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
 
     aigw_signals_child_init(ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) != APR_SUCCESS || threaded == AP_MPMQ_NOT_SUPPORTED);
     aigw_task_watch_child_init(pchild, s);
+    aigw_task_callback_child_init(pchild, s);
     aigw_task_runner_child_init(pchild, s);
 }
 
@@ -44,6 +49,8 @@ static void register_hooks(apr_pool_t *p)
 {
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_LAST);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_LAST); /* what begins last ends first: tasks before the engine and the store */
+    ap_hook_child_stopping(aigw_task_runner_stopping, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_child_stopping(aigw_task_callback_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(aigw_task_endpoint, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

@@ -1,28 +1,18 @@
-/* POST: a task from {"endpoint", "body", "priority"?, "ttl"?}, or from the short form {"prompt", "model"?, "steps"?}. */
+/* POST: a task is put into the store. */
 #include "tasks.h"
-#include "aigw_text.h"
+#include "task_callback_conf.h"
+#include "aigw_task_body.h"
 
+#include <http_core.h>
 #include <http_protocol.h>
+#include <http_request.h>
 #include <apr_escape.h>
 #include <apr_strings.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
-#define CHAT         "/v1/chat/completions"
-#define PROMPT_MAX   4000 /* characters, as on /api/v1/generate */
-#define STEPS_MAX    100000
-#define PRIORITY_MAX 100
-#define TTL_MAX      (366 * 24 * 3600)
-#define KEY_MAX      255 /* Idempotency-Key */
-#define KEY_KEPT     (APR_INT64_C(24) * 3600 * APR_USEC_PER_SEC)
-
-/* What the client asked for. */
-typedef struct wish_t {
-    const char *endpoint;
-    const char *body; /* JSON */
-    int priority;
-    apr_interval_time_t ttl;
-} wish_t;
+#define KEY_MAX  255 /* Idempotency-Key */
+#define KEY_KEPT (APR_INT64_C(24) * 3600 * APR_USEC_PER_SEC)
 
 static const aigw_error_t *invalid(apr_pool_t *p, const char *param, const char *message)
 {
@@ -32,115 +22,6 @@ static const aigw_error_t *invalid(apr_pool_t *p, const char *param, const char 
 static const aigw_error_t *no_memory(apr_pool_t *p)
 {
     return aigw_tasks_core->error_make(p, HTTP_INTERNAL_SERVER_ERROR, "internal_error", NULL, "The gateway is out of memory.");
-}
-
-/* A whole number; *to stays where there is none. */
-static const aigw_error_t *read_number(apr_pool_t *p, const json_t *from, const char *name, apr_int64_t min, apr_int64_t max,
-                                       apr_int64_t *to)
-{
-    const json_t *value = json_object_get(from, name);
-
-    if (!value || json_is_null(value)) {
-        return NULL;
-    }
-    if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max) {
-        return aigw_tasks_core->error_make(p, HTTP_BAD_REQUEST, "validation_error", name,
-                                           "%s must be an integer from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT ".", name, min, max);
-    }
-    *to = json_integer_value(value);
-    return NULL;
-}
-
-static const char *keep(apr_pool_t *p, json_t *json)
-{
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    const char *copy = text ? apr_pstrdup(p, text) : NULL;
-
-    free(text);
-    return copy;
-}
-
-static const aigw_error_t *known(apr_pool_t *p, json_t *from, const char *const *names)
-{
-    const char *name;
-    json_t *value;
-    int i;
-
-    json_object_foreach(from, name, value)
-    {
-        for (i = 0; names[i] && strcmp(names[i], name); i++) {
-        }
-        if (!names[i]) {
-            return invalid(p, aigw_text_shown(p, name, 100), "This member is not known here.");
-        }
-    }
-    return NULL;
-}
-
-/* {"prompt", "model"?, "steps"?}: a chat completion of one message; steps are how long the answer may be. */
-static const aigw_error_t *read_short(apr_pool_t *p, json_t *from, wish_t *wish)
-{
-    static const char *const names[] = {"prompt", "model", "steps", "priority", "ttl", NULL};
-    const json_t *prompt = json_object_get(from, "prompt");
-    json_t *model = json_object_get(from, "model"), *body;
-    const aigw_error_t *error = known(p, from, names);
-    apr_int64_t steps = 0;
-
-    if (error || (error = read_number(p, from, "steps", 1, STEPS_MAX, &steps))) {
-        return error;
-    }
-    if (!json_is_string(prompt) || !json_string_length(prompt)) {
-        return invalid(p, "prompt", "prompt must be a string that says something.");
-    }
-    body = json_pack("{s:[{s:s,s:O}]}", "messages", "role", "user", "content", prompt);
-    if (body && model && !json_is_null(model)) {
-        json_object_set(body, "model", model);
-    }
-    if (body && steps) {
-        json_object_set_new(body, "max_tokens", json_integer(steps));
-    }
-    wish->endpoint = CHAT;
-    wish->body = keep(p, body);
-    json_decref(body);
-    return wish->body ? NULL : no_memory(p);
-}
-
-static const aigw_error_t *read_long(apr_pool_t *p, json_t *from, wish_t *wish)
-{
-    static const char *const names[] = {"endpoint", "body", "priority", "ttl", NULL};
-    const json_t *endpoint = json_object_get(from, "endpoint");
-    const aigw_error_t *error = known(p, from, names);
-
-    if (error) {
-        return error;
-    }
-    if (!json_is_string(endpoint)) {
-        return invalid(p, "endpoint", "endpoint must be a string, such as /v1/chat/completions; or send a prompt.");
-    }
-    if (!json_is_object(json_object_get(from, "body"))) {
-        return invalid(p, "body", "body must be an object: what you would send to the endpoint.");
-    }
-    wish->endpoint = apr_pstrdup(p, json_string_value(endpoint));
-    wish->body = keep(p, json_object_get(from, "body"));
-    return wish->body ? NULL : no_memory(p);
-}
-
-static const aigw_error_t *read_wish(apr_pool_t *p, json_t *from, wish_t *wish)
-{
-    apr_int64_t priority = 0, ttl = apr_time_sec(aigw_tasks_conf()->ttl);
-    const aigw_error_t *error;
-
-    if (!json_is_object(from)) {
-        return invalid(p, NULL, "The body must be a JSON object.");
-    }
-    error = json_object_get(from, "prompt") ? read_short(p, from, wish) : read_long(p, from, wish);
-    if (error || (error = read_number(p, from, "priority", -PRIORITY_MAX, PRIORITY_MAX, &priority)) ||
-        (error = read_number(p, from, "ttl", 1, TTL_MAX, &ttl))) {
-        return error;
-    }
-    wish->priority = (int)priority;
-    wish->ttl = apr_time_from_sec(ttl);
-    return NULL;
 }
 
 /* ------------------------------------------------------------------ making it */
@@ -182,24 +63,69 @@ static const aigw_error_t *refusal(apr_pool_t *p, apr_status_t rv)
     case APR_ENOSPC:
         return aigw_tasks_core->error_make(p, HTTP_TOO_MANY_REQUESTS, "quota_exceeded", NULL,
                                            "You have %d tasks that are not finished, and may have no more.", aigw_tasks_conf()->per_user);
+    case APR_EOF:
+    case APR_NOTFOUND: /* the key outlives its task where that has a short TTL */
+        return aigw_tasks_core->error_make(p, HTTP_GONE, "gone", NULL,
+                                           "The task of this Idempotency-Key is finished, and is not kept any more.");
     default:
         return aigw_task_unavailable(p);
     }
 }
 
-static const aigw_error_t *put(request_rec *r, const aigw_store_vt *vt, aigw_store_t *store, const wish_t *wish, const aigw_model_t *model,
-                               const aigw_task_once_t *once, const aigw_task_t **task)
+/* Does SetHandler say one of ours there? Also where authorization has ended the request before its handler was known. */
+static int is_ours(request_rec *r)
+{
+    const core_dir_config *section = ap_get_core_module_config(r->per_dir_config);
+    const char *fault = NULL, *handler = section->expr_handler ? ap_expr_str_exec(r, section->expr_handler, &fault) : NULL;
+
+    return handler && !fault && !strncmp(handler, "aigw-", 5);
+}
+
+/* Where this server has the endpoint at its own address too, who may not ask it there may not by a task: Require, scopes and all. */
+static const aigw_error_t *permitted(request_rec *r, const char *endpoint)
+{
+    request_rec *there = ap_sub_req_method_uri("POST", endpoint, r, NULL);
+    const int refused = (there->status == HTTP_UNAUTHORIZED || there->status == HTTP_FORBIDDEN) && is_ours(there);
+
+    ap_destroy_sub_req(there);
+    return refused ? aigw_tasks_core->error_make(r->pool, HTTP_FORBIDDEN, "insufficient_scope", "endpoint", "You may not ask %s.", endpoint)
+                   : NULL;
+}
+
+static const aigw_error_t *callback_allowed(apr_pool_t *p, const char *text)
+{
+    const aigw_callback_list_t *allow = &aigw_tasks_conf()->callback->allow;
+    aigw_callback_url_t url;
+    const char *wrong;
+
+    if (!text) {
+        return NULL;
+    }
+    if (aigw_callback_list_is_empty(allow)) {
+        return invalid(p, "callback_url", "This gateway sends no callbacks: leave callback_url out, and ask for the task.");
+    }
+    if ((wrong = aigw_callback_url_read(p, text, &url))) {
+        return invalid(p, "callback_url", apr_pstrcat(p, "callback_url ", wrong, ".", NULL));
+    }
+    return aigw_callback_list_has(allow, &url)
+               ? NULL
+               : invalid(p, "callback_url", "This gateway sends no callbacks to this host, by this scheme and on this port.");
+}
+
+static const aigw_error_t *put(request_rec *r, const aigw_store_vt *vt, aigw_store_t *store, const aigw_task_body_t *body,
+                               const aigw_model_t *model, const aigw_task_once_t *once, const aigw_task_t **task)
 {
     const aigw_request_t *context = aigw_tasks_core->request(r);
     aigw_task_t from = {.id = new_id(r->pool),
                         .owner = aigw_task_owner(r->pool, context),
                         .server = aigw_task_server_name(r->pool, r->server),
-                        .identity = aigw_task_identity_write(r->pool, context),
-                        .endpoint = wish->endpoint,
+                        .identity = aigw_task_identity_write(r->pool, context, r->uri),
+                        .endpoint = body->endpoint,
                         .model = model->name,
-                        .request = wish->body,
-                        .priority = wish->priority,
-                        .ttl = wish->ttl};
+                        .request = body->request,
+                        .priority = body->priority,
+                        .ttl = body->ttl,
+                        .callback_url = body->callback_url};
     apr_status_t rv;
 
     if (!from.id || !from.identity || !once->fingerprint) {
@@ -214,27 +140,33 @@ const aigw_error_t *aigw_task_create(request_rec *r, const aigw_store_vt *vt, ai
     const aigw_model_t *model;
     aigw_task_once_t once;
     const aigw_error_t *error = read_key(r, &once);
-    json_error_t fault;
-    wish_t wish = {NULL, NULL, 0, 0};
+    aigw_task_fault_t fault;
+    aigw_task_body_t body;
     char *data;
     apr_size_t len;
-    json_t *from;
 
     if (error || (error = aigw_tasks_core->body_read(r, aigw_tasks_conf()->max_body, &data, &len))) {
         return error;
     }
-    if (!(from = json_loadb(data, len, JSON_REJECT_DUPLICATES, &fault))) {
-        return aigw_tasks_core->error_make(r->pool, HTTP_BAD_REQUEST, "invalid_json", NULL,
-                                           "The body is not valid JSON: at line %d, column %d.", fault.line, fault.column);
+    if (aigw_task_body_read(&body, data, len, aigw_tasks_conf()->ttl, r->pool, &fault) != APR_SUCCESS) {
+        return aigw_tasks_core->error_make(r->pool, HTTP_BAD_REQUEST, fault.code, fault.param, "%s", fault.message);
+    }
+    if (body.ttl > aigw_tasks_conf()->ttl_max) {
+        return aigw_tasks_core->error_make(r->pool, HTTP_BAD_REQUEST, "validation_error", "ttl",
+                                           "ttl must be an integer from 1 to %" APR_INT64_T_FMT ".",
+                                           (apr_int64_t)apr_time_sec(aigw_tasks_conf()->ttl_max));
+    }
+    if ((error = callback_allowed(r->pool, body.callback_url)) != NULL) {
+        return error;
     }
     once.fingerprint = fingerprint(r->pool, data, len);
-    error = read_wish(r->pool, from, &wish);
-    json_decref(from);
-    if (error || (error = aigw_tasks_check(r->server, r->pool, wish.endpoint, wish.body, strlen(wish.body), "body.", &model))) {
+    error = aigw_tasks_check(r->server, r->pool, body.endpoint, body.request, body.len, body.prefix, &model);
+    if (error || (error = permitted(r, body.endpoint))) {
         return error;
     }
     if (!aigw_tasks_core->model_allowed(aigw_tasks_core->request(r), model)) {
-        return aigw_tasks_core->error_make(r->pool, HTTP_FORBIDDEN, "model_not_allowed", "body.model", "You may not use this model.");
+        return aigw_tasks_core->error_make(r->pool, HTTP_FORBIDDEN, "model_not_allowed", apr_pstrcat(r->pool, body.prefix, "model", NULL),
+                                           "You may not use this model.");
     }
-    return put(r, vt, store, &wish, model, &once, task);
+    return put(r, vt, store, &body, model, &once, task);
 }

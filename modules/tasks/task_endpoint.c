@@ -1,4 +1,5 @@
 /* aigw-tasks: the collection, and one task. */
+#include "task_callback.h"
 #include "task_runner.h"
 #include "task_watch.h"
 
@@ -199,6 +200,9 @@ static int cancel(ask_t *ask)
 
     aigw_task_runner_wake();
     aigw_task_watch_hint(ask->id);
+    if (rv == APR_SUCCESS && is_over(task) && task->callback_url) {
+        aigw_task_callback_wake();
+    }
     return rv == APR_SUCCESS ? send_task(ask, HTTP_OK, task) : refuse(ask, rv);
 }
 

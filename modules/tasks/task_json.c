@@ -28,6 +28,7 @@ json_t *aigw_task_json(apr_pool_t *p, const aigw_task_t *task, int jobs)
         put_time(json, "started_at", task->started, p);
         put_time(json, "completed_at", task->completed, p);
         put_time(json, "expires_at", task->expires, p);
+        json_object_set_new(json, "callback_url", task->callback_url ? json_string(task->callback_url) : json_null());
         put_json(json, "result", task->result);
         put_json(json, "error", task->error);
         put_json(json, "usage", task->usage);

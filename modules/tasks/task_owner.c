@@ -37,14 +37,14 @@ static const apr_array_header_t *names_of(apr_pool_t *p, const json_t *all)
     return names;
 }
 
-const char *aigw_task_identity_write(apr_pool_t *p, const aigw_request_t *context)
+const char *aigw_task_identity_write(apr_pool_t *p, const aigw_request_t *context, const char *section)
 {
     const aigw_identity_t *who = &context->identity;
-    json_t *json = json_pack("{s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:o,s:o,s:o,s:o}", "id", context->id, "traceparent",
-                             context->traceparent, "trace_id", context->trace_id, "address", context->address, "user", who->user, "tier",
-                             who->tier, "method", who->method, "key_id", who->key_id, "expires", (json_int_t)who->expires, "scopes",
-                             names_json(who->scopes), "models", names_json(who->models), "location_models",
-                             names_json(context->location_models), "tier_models", names_json(context->tier_models));
+    json_t *json = json_pack("{s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:b,s:I,s:o,s:o}", "id", context->id, "traceparent",
+                             context->traceparent, "trace_id", context->trace_id, "address", context->address, "section", section, "user",
+                             who->user, "tier", who->tier, "method", who->method, "key_id", who->key_id, "issuer", who->issuer,
+                             "tier_listed", (int)who->tier_listed, "expires", (json_int_t)who->expires, "scopes", names_json(who->scopes),
+                             "models", names_json(who->models));
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     const char *copy = text ? apr_pstrdup(p, text) : NULL;
 
@@ -80,8 +80,9 @@ aigw_request_t *aigw_task_identity_read(apr_pool_t *p, const char *json)
     context->identity.expires = json_integer_value(json_object_get(from, "expires"));
     context->identity.scopes = names_of(p, json_object_get(from, "scopes"));
     context->identity.models = names_of(p, json_object_get(from, "models"));
-    context->location_models = names_of(p, json_object_get(from, "location_models"));
-    context->tier_models = names_of(p, json_object_get(from, "tier_models"));
+    context->identity.issuer = text_of(p, from, "issuer");
+    context->identity.tier_listed = json_is_true(json_object_get(from, "tier_listed"));
+    context->section = text_of(p, from, "section");
     context->began = aigw_clock_now();
     context->auth_time = context->limit_time = context->upstream_time = -1;
     context->prompt_tokens = context->completion_tokens = -1;

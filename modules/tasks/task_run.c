@@ -3,6 +3,8 @@
 #include "aigw_chat.h"
 
 #include <apr_atomic.h>
+#include <apr_hash.h>
+#include <apr_strings.h>
 
 #define SAID_ALL 1000000 /* of aigw_task_run_t.said */
 
@@ -13,8 +15,26 @@ static char *copy(const char *text)
     return text ? strdup(text) : NULL;
 }
 
-static void fail(aigw_task_run_t *run, apr_pool_t *p, const aigw_error_t *error)
+/* After how long to come again, as an upstream has said it; 0: it has not, or as a date. */
+static apr_interval_time_t asked(const aigw_error_t *error)
 {
+    const char *said = error->retry_after_as_is;
+
+    return said ? apr_time_from_sec(*said >= '0' && *said <= '9' && strlen(said) < 10 ? apr_atoi64(said) : 0) : error->retry_after;
+}
+
+/* call NULL: there was none. A limit, ours or the upstream's; or nobody can tell now (limits and tokens in a Redis that is away). */
+static void judge(aigw_task_run_t *run, const aigw_call_t *call, const aigw_error_t *error)
+{
+    run->cut = error->code && !strcmp(error->code, "shutting_down");
+    run->later = !(call && call->pieces) && !error->never &&
+                 (error->status == HTTP_TOO_MANY_REQUESTS || (error->status == HTTP_SERVICE_UNAVAILABLE && !(call && call->admitted)));
+    run->asked = asked(error);
+}
+
+static void fail(aigw_task_run_t *run, apr_pool_t *p, const aigw_call_t *call, const aigw_error_t *error)
+{
+    judge(run, call, error);
     json_t *whole = json_loads(aigw_tasks_core->error_json(p, error), 0, NULL);
 
     run->failed = 1;
@@ -43,13 +63,16 @@ static void done(void *baton, aigw_call_t *call, char *text, apr_size_t len, con
     if (text && (apr_off_t)len > aigw_tasks_conf()->max_result) {
         free(text);
         text = NULL;
-        error = aigw_tasks_core->error_make(call->pool, 500, "internal_error", NULL, "The answer is larger than a task may keep.");
+        error = aigw_tasks_core->error_make(call->pool, 500, "result_too_large", NULL,
+                                            "The answer is larger than the %" APR_OFF_T_FMT
+                                            " bytes that a task may keep. Ask for a shorter one.",
+                                            aigw_tasks_conf()->max_result);
     }
     run->result = text;
     run->usage = usage_text(&call->usage);
     run->used = call->usage.completion_tokens;
     if (error) {
-        fail(run, call->pool, error);
+        fail(run, call->pool, call, error);
     }
     aigw_task_runner_ended(run);
 }
@@ -102,13 +125,20 @@ int aigw_task_run_prepare(aigw_task_run_t *run, apr_pool_t *p, server_rec *main_
     aigw_request_t *context = aigw_task_identity_read(p, task->identity);
     const aigw_error_t *error =
         server && context ? NULL : aigw_tasks_core->error_make(p, 500, "internal_error", NULL, "The virtual host of this task is gone.");
+    apr_ssize_t len = APR_HASH_KEY_STRING;
     aigw_call_t *call;
 
+    run->created = task->created;
+    run->tells = task->callback_url != NULL;
+    run->owner = apr_hashfunc_default(task->owner, &len);
+    if (!error && aigw_tasks_recheck) {
+        error = aigw_tasks_recheck(server, p, &context->identity);
+    }
     if (!error) {
         error = aigw_tasks_make(server, context, p, task->endpoint, task->request, strlen(task->request), done, run, &call, &run->inner);
     }
     if (error) {
-        fail(run, p, error);
+        fail(run, p, NULL, error);
         return 0;
     }
     run->call = call;

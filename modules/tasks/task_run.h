@@ -19,8 +19,15 @@ typedef struct aigw_task_run_t {
     volatile apr_uint32_t said;   /* what the model server says of its progress, millionths. Any thread */
     apr_int64_t written_tokens;   /* as the store knows it; the runner's thread */
     double written_progress;
-    unsigned cancelled : 1; /* its owner wants it to end, or its lease is lost */
-    unsigned failed : 1;    /* the call had an error, which error tells */
+    unsigned cancelled : 1;    /* its owner wants it to end, or its lease is lost */
+    unsigned failed : 1;       /* the call had an error, which error tells */
+    unsigned later : 1;        /* it may go well another time: a limit is reached */
+    unsigned cut : 1;          /* nothing is wrong with it: the child is stopping */
+    apr_interval_time_t asked; /* later: after how long, as far as that was said */
+    unsigned tells : 1;        /* somebody wants to be told of its end. Constant */
+    apr_time_t created;        /* the task. Constant */
+    unsigned owner;            /* a number of its owner, perhaps of others too. Constant */
+    apr_interval_time_t delay; /* PENDING: not to be tried again before; the runner's */
     /* how it ended; written by the call's thread before aigw_task_runner_ended() */
     aigw_task_state_e state; /* the runner's to say */
     char *result, *error, *usage;

@@ -1,22 +1,35 @@
+#include "task_callback.h"
 #include "task_runner.h"
 #include "task_watch.h"
 #include "aigw_own_pool.h"
 #include "aigw_signals.h"
+#include "aigw_spread.h"
 
+#include <ap_mpm.h>
 #include <http_log.h>
 #include <http_main.h>
+#include <scoreboard.h>
 #include <apr_atomic.h>
 #include <apr_strings.h>
 #include <apr_thread_cond.h>
 #include <apr_thread_mutex.h>
 #include <apr_uuid.h>
 
+#include <signal.h>
+
 APLOG_USE_MODULE(aigw_tasks);
 
-#define TICK        apr_time_from_sec(1) /* when somebody else's tasks are looked for */
-#define TELL_EVERY  apr_time_from_sec(1) /* how far a task has come */
+#define TICK        apr_time_from_sec(1)  /* when somebody else's tasks are looked for */
+#define TELL_EVERY  apr_time_from_sec(1)  /* how far tasks have come is written, where they have; */
+#define TELL_EACH   apr_time_from_msec(1) /* less often where many run */
 #define SWEEP_EVERY apr_time_from_sec(10)
 #define CLAIM       32 /* at a time */
+#define LOOK        1000
+#define LOOK_EACH   apr_time_from_msec(5) /* of those that run: how often is asked whether one is cancelled */
+#define OWNERS      1024                  /* kinds of owners, by a number that several may share */
+#define GRACE                                                                                                                              \
+    apr_time_from_sec(                                                                                                                     \
+        2) /* for calls to end that were told to, and for the store to take it: httpd kills a child that is still there some seconds after SIGTERM */
 #define LOST                                                                                                                               \
     "{\"message\":\"The gateway was lost while it ran this task, each time that it was "                                                   \
     "tried.\",\"type\":\"server_error\",\"param\":null,\"code\":\"internal_error\"}"
@@ -34,6 +47,12 @@ static struct {
     apr_thread_cond_t *news;
     struct runs_t running, ended;
     int nrunning, woken, stopping;
+    apr_time_t until; /* stopping: when what still runs is handed back */
+    aigw_spread_t waiting[OWNERS];
+    ap_generation_t generation;             /* constant */
+    int prefork;                            /* constant */
+    apr_time_t beaten, told, looked, swept; /* the runner's thread */
+    volatile sig_atomic_t hurry;            /* prefork: SIGTERM while it drains */
 } runner;
 
 /* ------------------------------------------------------------------ beginning and end of a run */
@@ -54,16 +73,32 @@ static void over(aigw_task_run_t *run, aigw_task_state_e state)
     apr_thread_cond_signal(runner.news);
 }
 
+/* The mutex is held. */
+static aigw_task_state_e outcome(aigw_task_run_t *run)
+{
+    if (!run->failed) {
+        return AIGW_TASK_COMPLETED;
+    }
+    if (run->cancelled) {
+        return AIGW_TASK_CANCELLED;
+    }
+    if (run->cut || runner.stopping) {
+        return AIGW_TASK_PENDING;
+    }
+    if (run->later && apr_time_now() - run->created < aigw_tasks_conf()->patience) {
+        run->delay = aigw_spread_next(&runner.waiting[run->owner % OWNERS], aigw_clock_now(), run->asked, ap_random_pick(0, 1000) / 1000.0);
+        return AIGW_TASK_PENDING;
+    }
+    return AIGW_TASK_FAILED;
+}
+
 void aigw_task_runner_ended(aigw_task_run_t *run)
 {
     sigset_t before;
 
     aigw_signals_hold(&before);
     apr_thread_mutex_lock(runner.mutex);
-    over(run, !run->failed      ? AIGW_TASK_COMPLETED
-              : run->cancelled  ? AIGW_TASK_CANCELLED
-              : runner.stopping ? AIGW_TASK_PENDING
-                                : AIGW_TASK_FAILED);
+    over(run, outcome(run));
     apr_thread_mutex_unlock(runner.mutex);
     aigw_signals_release(&before);
 }
@@ -81,7 +116,7 @@ static void begin(apr_pool_t *p, const aigw_task_t *task, const aigw_task_lease_
     APR_RING_INSERT_TAIL(&runner.running, run, aigw_task_run_t, link);
     runner.nrunning++;
     if (!ready) {
-        over(run, AIGW_TASK_FAILED);
+        over(run, outcome(run));
     }
     apr_thread_mutex_unlock(runner.mutex);
     if (ready && aigw_task_run_start(run) != APR_SUCCESS) { /* the child is stopping */
@@ -117,64 +152,148 @@ static void claim(apr_pool_t *p)
 
 /* ------------------------------------------------------------------ signs of life */
 
-/* What the store said of each that still runs here; one that ended meanwhile is in the other ring. */
+/* The mutex is held. */
+static void cancel(aigw_task_run_t *run)
+{
+    if (!run->cancelled) {
+        run->cancelled = 1;
+        aigw_tasks_core->call_cancel(run->call);
+    }
+}
+
+/* What the store said of those that run here, in the order of the ring; some of them have ended meanwhile, and others have come, at its end. */
 static void heed(const aigw_task_beat_t *beats, int n)
 {
     aigw_task_run_t *run;
-    int i;
+    int i = 0, k;
 
     apr_thread_mutex_lock(runner.mutex);
     APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
     {
-        for (i = 0; i < n && (beats[i].lease.number != run->lease.number || strcmp(beats[i].lease.id, run->lease.id)); i++) {
+        for (k = i; k < n && (beats[k].lease.number != run->lease.number || strcmp(beats[k].lease.id, run->lease.id)); k++) {
         }
-        if (i < n && (beats[i].lost || beats[i].cancelling) && !run->cancelled) {
-            run->cancelled = 1;
-            aigw_tasks_core->call_cancel(run->call);
+        if (k == n) {
+            break;
         }
+        if (beats[k].lost || beats[k].cancelling) {
+            cancel(run);
+        }
+        i = k + 1;
     }
     apr_thread_mutex_unlock(runner.mutex);
 }
 
-/* everything: 0: only those that have come on since they were written last, for who watches them. */
-static void beat(apr_pool_t *p, int everything)
+static void copy_run(aigw_task_beat_t *beat, const aigw_task_run_t *run, apr_pool_t *p)
+{
+    beat->lease = run->lease;
+    beat->lease.id = apr_pstrdup(p, run->lease.id);
+    beat->progress = aigw_task_run_progress(run);
+    beat->tokens = apr_atomic_read32((volatile apr_uint32_t *)&run->tokens);
+}
+
+/* A copy of all that run here, in p. */
+static aigw_task_beat_t *all_running(apr_pool_t *p, int *n)
 {
     aigw_task_beat_t *beats;
     aigw_task_run_t *run;
-    int n = 0;
 
+    *n = 0;
     apr_thread_mutex_lock(runner.mutex);
     beats = apr_pcalloc(p, (apr_size_t)(runner.nrunning + 1) * sizeof *beats);
     APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
     {
-        beats[n].progress = aigw_task_run_progress(run);
-        beats[n].tokens = apr_atomic_read32(&run->tokens);
-        if (everything || beats[n].tokens != run->written_tokens || beats[n].progress > run->written_progress) {
-            run->written_tokens = beats[n].tokens;
-            run->written_progress = beats[n].progress;
-            beats[n].lease = run->lease;
-            beats[n++].lease.id = apr_pstrdup(p, run->lease.id);
+        copy_run(&beats[(*n)++], run, p);
+    }
+    apr_thread_mutex_unlock(runner.mutex);
+    return beats;
+}
+
+/* Those to be written: everything, or who has come on since. */
+static aigw_task_beat_t *to_write(apr_pool_t *p, int everything, int *n)
+{
+    aigw_task_beat_t *beats;
+    aigw_task_run_t *run;
+
+    *n = 0;
+    apr_thread_mutex_lock(runner.mutex);
+    beats = apr_pcalloc(p, (apr_size_t)(runner.nrunning + 1) * sizeof *beats);
+    APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
+    {
+        copy_run(&beats[*n], run, p);
+        if (everything || beats[*n].tokens != run->written_tokens || beats[*n].progress > run->written_progress) {
+            run->written_tokens = beats[*n].tokens;
+            run->written_progress = beats[(*n)++].progress;
         }
     }
     apr_thread_mutex_unlock(runner.mutex);
+    return beats;
+}
+
+static void beat(apr_pool_t *p, int everything)
+{
+    int n;
+    aigw_task_beat_t *beats = to_write(p, everything, &n);
+
     if (n && runner.vt->task_beat(runner.store, p, beats, n, aigw_tasks_conf()->lease) == APR_SUCCESS) {
         heed(beats, n);
         while (n-- > 0) {
             aigw_task_watch_hint(beats[n].lease.id);
         }
     }
+}
+
+/* Who wants his task to end need not wait for its next sign of life, which is a write. */
+static void look(apr_pool_t *p)
+{
+    const char *ids[LOOK];
+    const aigw_task_t *tasks[LOOK];
+    int n, i, from, some;
+    aigw_task_beat_t *beats = all_running(p, &n);
+
+    for (from = 0; from < n; from += some) {
+        some = n - from < LOOK ? n - from : LOOK;
+        for (i = 0; i < some; i++) {
+            ids[i] = beats[from + i].lease.id;
+        }
+        if (runner.vt->task_look(runner.store, p, ids, some, tasks) != APR_SUCCESS) {
+            return;
+        }
+        for (i = 0; i < some; i++) {
+            beats[from + i].cancelling = tasks[i] && tasks[i]->state == AIGW_TASK_RUNNING && tasks[i]->cancelling;
+        }
+    }
+    heed(beats, n);
+}
+
+static void signs_of_life(apr_pool_t *p)
+{
+    const apr_time_t now = aigw_clock_now();
+
+    if (now - runner.beaten >= aigw_tasks_conf()->lease / 3) {
+        runner.beaten = runner.told = runner.looked = now;
+        beat(p, 1);
+    }
+    else if (now - runner.told >= TELL_EVERY + runner.nrunning * TELL_EACH) {
+        runner.told = now;
+        beat(p, 0);
+    }
+    else if (now - runner.looked >= TICK + runner.nrunning * LOOK_EACH) {
+        runner.looked = now;
+        look(p);
+    }
     apr_pool_clear(p);
 }
 
 /* ------------------------------------------------------------------ writing the end */
 
-/* All that have ended, in one step; where the store is away they stay for the next time. */
-static void write_ends(apr_pool_t *p)
+/* Those that have ended are written in one step. Where the store is away they stay for the next time: APR_EAGAIN. */
+static apr_status_t write_ends(apr_pool_t *p)
 {
     struct runs_t ended;
     aigw_task_end_t *ends;
     aigw_task_run_t *run;
-    int n = 0;
+    apr_status_t rv = APR_SUCCESS;
+    int n = 0, tells = 0;
 
     APR_RING_INIT(&ended, aigw_task_run_t, link);
     apr_thread_mutex_lock(runner.mutex);
@@ -188,14 +307,19 @@ static void write_ends(apr_pool_t *p)
     n = 0;
     APR_RING_FOREACH(run, &ended, aigw_task_run_t, link)
     {
-        const aigw_task_end_t end = {run->lease, run->state, run->result, run->error, run->usage, run->used, 0, 0};
+        const aigw_task_end_t end = {run->lease, run->state, run->result, run->error, run->usage, run->used, run->delay, 0};
 
         ends[n++] = end;
+        tells |= run->tells;
     }
-    if (n && runner.vt->task_end(runner.store, p, ends, n) == APR_EAGAIN) {
+    if (n && (rv = runner.vt->task_end(runner.store, p, ends, n)) == APR_EAGAIN) {
         apr_thread_mutex_lock(runner.mutex);
         APR_RING_CONCAT(&runner.ended, &ended, aigw_task_run_t, link);
         apr_thread_mutex_unlock(runner.mutex);
+        tells = 0;
+    }
+    if (tells) {
+        aigw_task_callback_wake();
     }
     while (!APR_RING_EMPTY(&ended, aigw_task_run_t, link)) {
         run = APR_RING_FIRST(&ended);
@@ -204,6 +328,7 @@ static void write_ends(apr_pool_t *p)
         aigw_task_run_free(run);
     }
     apr_pool_clear(p);
+    return rv;
 }
 
 /* ------------------------------------------------------------------ the thread */
@@ -221,31 +346,86 @@ static void sweep(apr_pool_t *p)
 /* Until there is news, or it is time to look. */
 static void wait_a_while(void)
 {
+    const apr_interval_time_t beats = aigw_tasks_conf()->lease / 3;
+
     apr_thread_mutex_lock(runner.mutex);
     if (!runner.woken) {
-        apr_thread_cond_timedwait(runner.news, runner.mutex, TICK);
+        apr_thread_cond_timedwait(runner.news, runner.mutex, beats < TICK ? beats : TICK);
     }
     runner.woken = 0;
     apr_thread_mutex_unlock(runner.mutex);
 }
 
-/* What runs has until the drain is over; then it is cancelled, and handed back. 1: there is still something. */
-static int draining(apr_time_t until)
+/* How long is there still? Microseconds; 0: what runs now is to be handed back; less: it is high time. *left: how many still run. */
+static apr_interval_time_t draining(int *left)
 {
-    const int late = aigw_clock_now() >= until;
-    aigw_task_run_t *run;
-    int left;
+    const apr_time_t now = aigw_clock_now();
+    apr_interval_time_t still;
 
     apr_thread_mutex_lock(runner.mutex);
-    if (late) {
-        APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
-        {
-            aigw_tasks_core->call_cancel(run->call);
-        }
+    if (runner.hurry && runner.until > now) {
+        runner.until = now;
     }
-    left = runner.nrunning;
+    still = runner.until - now;
+    *left = runner.nrunning;
     apr_thread_mutex_unlock(runner.mutex);
-    return left;
+    return still;
+}
+
+/* Their calls end when they end: nobody waits for them any more, and what they say then is not written. */
+static void hand_back(apr_pool_t *p)
+{
+    int n, i;
+    aigw_task_beat_t *beats = all_running(p, &n);
+    aigw_task_end_t *ends = apr_pcalloc(p, (apr_size_t)(n + 1) * sizeof *ends);
+
+    for (i = 0; i < n; i++) {
+        ends[i].lease = beats[i].lease;
+        ends[i].state = AIGW_TASK_PENDING;
+        ends[i].tokens = -1;
+    }
+    if (n) {
+        runner.vt->task_end(runner.store, p, ends, n);
+    }
+    apr_pool_clear(p);
+}
+
+/* The drain is over: what still runs is cancelled, which takes no time where the upstream is being waited for. */
+static void cancel_all(void)
+{
+    aigw_task_run_t *run;
+
+    apr_thread_mutex_lock(runner.mutex);
+    APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
+    {
+        aigw_tasks_core->call_cancel(run->call);
+    }
+    apr_thread_mutex_unlock(runner.mutex);
+}
+
+static void drain(apr_pool_t *p)
+{
+    apr_interval_time_t still;
+    apr_status_t rv;
+    int left;
+
+    while ((still = draining(&left)) > 0 && left) {
+        write_ends(p);
+        signs_of_life(p);
+        wait_a_while();
+    }
+    cancel_all();
+    while ((rv = write_ends(p)) == APR_EAGAIN || (draining(&left), left)) {
+        if (draining(&left) < -GRACE) {
+            break;
+        }
+        wait_a_while();
+    }
+    hand_back(p);
+    if (rv == APR_EAGAIN) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, runner.server,
+                     "AIGW0603: tasks have ended while the store was away, and this child must go: others will run them again");
+    }
 }
 
 static int is_stopping(void)
@@ -260,7 +440,6 @@ static int is_stopping(void)
 
 static void *APR_THREAD_FUNC runner_main(apr_thread_t *thread, void *data)
 {
-    apr_time_t beaten = 0, told = 0, swept = 0, until;
     apr_pool_t *p;
 
     apr_pool_create(&p, runner.pool);
@@ -268,28 +447,15 @@ static void *APR_THREAD_FUNC runner_main(apr_thread_t *thread, void *data)
         const apr_time_t now = aigw_clock_now();
 
         write_ends(p);
-        if (now - beaten >= aigw_tasks_conf()->lease / 3) {
-            beaten = told = now;
-            beat(p, 1);
-        }
-        else if (now - told >= TELL_EVERY) {
-            told = now;
-            beat(p, 0);
-        }
-        if (now - swept >= SWEEP_EVERY) {
-            swept = now;
+        signs_of_life(p);
+        if (now - runner.swept >= SWEEP_EVERY) {
+            runner.swept = now;
             sweep(p);
         }
         claim(p);
         wait_a_while();
     }
-    until = aigw_clock_now() + aigw_tasks_conf()->drain;
-    while (draining(until)) {
-        write_ends(p);
-        beat(p, 1);
-        wait_a_while();
-    }
-    write_ends(p);
+    drain(p);
     return NULL;
 }
 
@@ -307,17 +473,71 @@ void aigw_task_runner_wake(void)
     }
 }
 
-/* Before the engine ends, and before the store closes. */
-static apr_status_t stop(void *data)
-{
-    apr_status_t rv;
+/* ------------------------------------------------------------------ the end of the child */
 
+static void stop(apr_interval_time_t drain)
+{
+    const apr_time_t until = aigw_clock_now() + drain;
+    sigset_t before;
+
+    aigw_signals_hold(&before);
     apr_thread_mutex_lock(runner.mutex);
+    if (!runner.stopping || until < runner.until) {
+        runner.until = until;
+    }
     runner.stopping = runner.woken = 1;
     apr_thread_cond_signal(runner.news);
     apr_thread_mutex_unlock(runner.mutex);
-    apr_thread_join(&rv, runner.thread);
+    aigw_signals_release(&before);
+}
+
+/* The child's pool is going; before the engine ends, and before the store closes. */
+static apr_status_t child_exit(void *data)
+{
+    apr_status_t rv;
+
+    if (runner.thread) {
+        if (!is_stopping()) {
+            stop(0);
+        }
+        apr_thread_join(&rv, runner.thread);
+        runner.thread = NULL;
+    }
     return APR_SUCCESS;
+}
+
+static void on_term(int sig)
+{
+    runner.hurry = 1;
+}
+
+/* prefork's handlers of SIGTERM and SIGHUP do not return: here is still inside of one. */
+static int in_handler(void)
+{
+    sigset_t blocked;
+
+    return pthread_sigmask(SIG_SETMASK, NULL, &blocked) == 0 && (sigismember(&blocked, SIGTERM) || sigismember(&blocked, SIGHUP));
+}
+
+void aigw_task_runner_stopping(apr_pool_t *pchild, int graceful)
+{
+    /* at a graceful restart there is another generation by now, which takes what is waiting: no hurry */
+    const int restarted = ap_scoreboard_image && ap_scoreboard_image->global->running_generation != runner.generation;
+    const int hard = runner.prefork ? in_handler() : !graceful;
+
+    if (!runner.thread) {
+        return;
+    }
+    stop(hard ? 0 : restarted ? aigw_tasks_conf()->drain_restart : aigw_tasks_conf()->drain);
+    if (runner.prefork &&
+        !hard) { /* the core ends its engine next, whatever the reason: it is waited for here. And httpd has SIGTERM ignored by now */
+        struct sigaction act;
+
+        memset(&act, 0, sizeof act);
+        act.sa_handler = on_term;
+        sigaction(SIGTERM, &act, NULL);
+        child_exit(NULL);
+    }
 }
 
 void aigw_task_runner_child_init(apr_pool_t *pchild, server_rec *main_server)
@@ -326,12 +546,15 @@ void aigw_task_runner_child_init(apr_pool_t *pchild, server_rec *main_server)
     apr_uuid_t made;
     sigset_t before;
     apr_status_t rv = APR_ENOMEM;
+    int threaded = 0;
 
     runner.vt = aigw_tasks_core->store(&runner.store);
     if (!runner.vt || !aigw_tasks_conf()->workers) {
         return;
     }
     runner.server = main_server;
+    runner.generation = ap_scoreboard_image ? ap_scoreboard_image->global->running_generation : 0;
+    runner.prefork = ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) != APR_SUCCESS || threaded == AP_MPMQ_NOT_SUPPORTED;
     runner.pool = aigw_own_pool(pchild);
     if (runner.pool && (rv = apr_thread_mutex_create(&runner.mutex, APR_THREAD_MUTEX_DEFAULT, runner.pool)) == APR_SUCCESS &&
         (rv = apr_thread_cond_create(&runner.news, runner.pool)) == APR_SUCCESS) {
@@ -349,5 +572,5 @@ void aigw_task_runner_child_init(apr_pool_t *pchild, server_rec *main_server)
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, main_server, "AIGW0602: no thread to run tasks in this child: others run them");
         return;
     }
-    apr_pool_pre_cleanup_register(pchild, NULL, stop);
+    apr_pool_pre_cleanup_register(pchild, NULL, child_exit);
 }

@@ -7,6 +7,9 @@
 
 void aigw_task_runner_child_init(apr_pool_t *pchild, server_rec *main_server);
 
+/* The child_stopping hook, before the core's, which ends the engine where the stop is not graceful. */
+void aigw_task_runner_stopping(apr_pool_t *pchild, int graceful);
+
 /* There is something to do. Any thread. */
 void aigw_task_runner_wake(void);
 

@@ -4,6 +4,7 @@
 #define AIGW_TASKS_H
 
 #include "aigw.h"
+#include "aigw_identity.h"
 #include "aigw_job.h"
 #include "aigw_sse_sink.h"
 
@@ -17,17 +18,21 @@ extern APR_OPTIONAL_FN_TYPE(aigw_job_check) * aigw_tasks_check;
 extern APR_OPTIONAL_FN_TYPE(aigw_job_make) * aigw_tasks_make;
 extern APR_OPTIONAL_FN_TYPE(aigw_job_progress) * aigw_tasks_progress;
 extern APR_OPTIONAL_FN_TYPE(aigw_sse_sink) * aigw_tasks_sse_sink;
+extern APR_OPTIONAL_FN_TYPE(aigw_identity_recheck) * aigw_tasks_recheck; /* NULL: mod_aigw_auth is not there */
 
 /* Of the main server; all say what a directive of the same name says. Constant once the configuration is read. */
 typedef struct aigw_tasks_conf_t {
-    int workers;               /* running in a child at the same time */
-    int attempts;              /* begun so often at most */
-    int per_user;              /* unfinished of one owner; 0: any number */
-    apr_interval_time_t lease; /* a child that was not heard of for so long has lost its tasks */
-    apr_interval_time_t drain; /* what runs when a child is to stop has so long to finish */
-    apr_interval_time_t ttl;   /* finished ones are kept so long */
-    apr_off_t max_body, max_result;
-    apr_interval_time_t wait_max; /* Prefer: wait=N waits no longer; 0: not at all */
+    int workers;                           /* running in a child at the same time */
+    int attempts;                          /* begun so often at most */
+    int per_user;                          /* unfinished of one owner; 0: any number */
+    apr_interval_time_t lease;             /* a child that was not heard of for so long has lost its tasks */
+    apr_interval_time_t drain;             /* what runs when a child is to stop has so long to finish, */
+    apr_interval_time_t drain_restart;     /* and so long where others are there already, at a graceful restart */
+    apr_interval_time_t patience;          /* one that a limit does not let run is tried for so long */
+    apr_interval_time_t ttl, ttl_max;      /* finished ones are kept so long, and so long at most where the client says */
+    apr_off_t max_body, max_result;        /* bytes */
+    apr_interval_time_t wait_max;          /* Prefer: wait=N waits no longer; 0: not at all */
+    struct aigw_callback_conf_t *callback; /* task_callback_conf.h */
 } aigw_tasks_conf_t;
 
 void *aigw_tasks_conf_create(apr_pool_t *p, server_rec *s);
@@ -40,8 +45,8 @@ void aigw_tasks_conf_take(const server_rec *main_server);
 /* The owner's name in the store, in p: "user:alice", or of who is nobody "address:192.0.2.1". */
 const char *aigw_task_owner(apr_pool_t *p, const aigw_request_t *context);
 
-/* What a call must know of who asked, as JSON in p, and back. No secret is in it. NULL: no memory; or it is none. */
-const char *aigw_task_identity_write(apr_pool_t *p, const aigw_request_t *context);
+/* What a call must know of who asked, and of where (the path whose configuration holds), as JSON in p, and back. No secret is in it. NULL: no memory; or it is none. */
+const char *aigw_task_identity_write(apr_pool_t *p, const aigw_request_t *context, const char *section);
 aigw_request_t *aigw_task_identity_read(apr_pool_t *p, const char *json);
 
 /* "ServerName:port" of a virtual host, and back. NULL: there is none any more. */

@@ -1,4 +1,4 @@
-# The durable store, by its functions (t/modules/test_store.c): each store passes the very same tests, SQLite in a file, PostgreSQL as a server of the test's own. Then what differs: a store that is away,
+# The durable store, by its functions (t/modules/test_store.c): each store passes the very same tests, SQLite in a file, PostgreSQL and Redis as servers of the test's own. Then what differs: a store that is away,
 # full, of a newer version, and what the directives say.
 use strict;
 use warnings FATAL => 'all';
@@ -6,13 +6,14 @@ use Apache::Test qw(-withtestmore);
 use AIGW::Client qw(post_json);
 use AIGW::Conf qw(conf_check);
 use AIGW::Postgres;
+use AIGW::Redis;
 use AIGW::Server;
 use Time::HiRes qw(sleep time);
 
 use constant { PENDING => 0, RUNNING => 1, COMPLETED => 2, FAILED => 3, CANCELLED => 4, ANY => -1, SECOND => 1_000_000, DAY => 86_400_000_000 };
 use constant SUITE => 67;
 
-my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : ());
+my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 plan tests => SUITE * @stores, need_module('mod_aigw', 'mod_aigw_test');
 
 my ($gw, $made);
@@ -168,9 +169,10 @@ sub suite {
 }
 
 for my $name (@stores) {
-    my $pg = $name eq 'pgsql' ? AIGW::Postgres->new : undef;
-    my $say = $pg ? 'AIGWStore "pgsql:' . $pg->conninfo . '"' : 'AIGWStore sqlite:store/aigw.db';
-    $gw = AIGW::Server->new(conf => "$say\n<Location /store>\nSetHandler aigw-test-store\n</Location>\n");
+    my $server = { pgsql => 'AIGW::Postgres', redis => 'AIGW::Redis' }->{$name};
+    $server &&= $server->new;
+    my $say = { sqlite => sub { 'AIGWStore sqlite:store/aigw.db' }, pgsql => sub { 'AIGWStore "pgsql:' . $server->conninfo . '"' }, redis => sub { "AIGWStore redis\nAIGWRedis " . $server->url } }->{$name}->();
+    $gw = AIGW::Server->new(conf => "$say\nAIGWTaskWorkers 0\n<Location /store>\nSetHandler aigw-test-store\n</Location>\n");
     suite($name);
     $gw->stop;
 }

@@ -1,4 +1,4 @@
-# The durable store where things go wrong: the file's folder, owner and mode; a newer version's tables; a disk that is full; PostgreSQL away, stopped, killed; several gateways that take from one queue while
+# The durable store where things go wrong: the file's folder, owner and mode; a newer version's tables; a disk that is full; PostgreSQL and Redis away, stopped, killed; several gateways that take from one queue while
 # they are killed; what the directives say.
 use strict;
 use warnings FATAL => 'all';
@@ -6,6 +6,7 @@ use Apache::Test qw(-withtestmore);
 use AIGW::Client qw(post_json);
 use AIGW::Conf qw(conf_check);
 use AIGW::Postgres;
+use AIGW::Redis;
 use AIGW::Server;
 use AIGW::Services qw(free_port slurp);
 use File::Temp ();
@@ -17,7 +18,7 @@ use constant { PENDING => 0, COMPLETED => 2, SECOND => 1_000_000 };
 my $location = "<Location /store>\nSetHandler aigw-test-store\n</Location>\n";
 my $pgsql    = AIGW::Postgres->available;
 my $tmpfs    = !$> && do { my $d = File::Temp->newdir; system("mount -t tmpfs -o size=64k none $d 2>/dev/null") == 0 && system("umount $d") == 0 };
-my @stores   = ('sqlite', $pgsql ? 'pgsql' : ());
+my @stores   = ('sqlite', $pgsql ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 
 my @wrong = (
     ['AIGWStore', qr/AIGWStore takes a store/], ['AIGWStore sqlite:', qr/the path of a file is missing: write AIGWStore sqlite:/], ['AIGWStore oracle:x', qr/there is no store "oracle": it is one of .*sqlite/],
@@ -25,9 +26,10 @@ my @wrong = (
     ['AIGWStore "pgsql:host=x password=hunter2"', qr/a password does not stand in it: write password=env:NAME/], ['AIGWStore pgsql:host=x user=y', qr/"user=y" is not password=SOURCE; put what belongs together into quotes/],
     ['AIGWStore pgsql:host=x password=hunter2', qr/AIGWStore: password/], ['AIGWStoreSync perhaps', qr/AIGWStoreSync: "perhaps" is neither full nor normal/],
     ['AIGWStoreTimeout 1ms', qr/AIGWStoreTimeout: "1ms" is no time from 10ms to 1min/], ['AIGWStoreConnections 0', qr/AIGWStoreConnections: "0" is no number from 1 to 256/],
+    ['AIGWStore redis', qr/AIGW0511: AIGWStore redis: which one\? Write AIGWRedis redis:/], ["AIGWStore redis:localhost\nAIGWRedis redis://localhost", qr/redis: where it is says AIGWRedis: write AIGWStore redis/],
     ["<VirtualHost *>\nAIGWStore sqlite:x\n</VirtualHost>", qr/AIGWStore cannot occur within <VirtualHost>/],
 );
-plan tests => 2 * @wrong + 1 + 4 + 3 * @stores + 4 * @stores + ($tmpfs ? 6 : 0) + ($pgsql ? 10 : 0), need_module('mod_aigw', 'mod_aigw_test');
+plan tests => 2 * @wrong + 1 + 4 + 3 * @stores + 4 * @stores + ($tmpfs ? 6 : 0) + 10 * (@stores - 1), need_module('mod_aigw', 'mod_aigw_test');
 
 my $made = 0;
 sub op { my ($gw, $name, %o) = @_; return eval { post_json('/store', { op => $name, %o }, port => $gw->{port}, timeout => 60)->json } // { rv => 'cut' } }
@@ -59,10 +61,11 @@ like $none->log . (slurp("$none->{dir}/start") // ''), qr/AIGW0503: .*its folder
 # ------------------------------------------------------------------ each store
 
 for my $name (@stores) {
-    my $pg = $name eq 'pgsql' ? AIGW::Postgres->new : undef;
+    my $server = { pgsql => sub { AIGW::Postgres->new }, redis => sub { AIGW::Redis->new(conf => ['appendonly yes']) } }->{$name};
+    $server &&= $server->();
     my $dir = File::Temp->newdir;
     chown +(getpwnam 'nobody')[2, 3], "$dir" if !$>;
-    my $store = $pg ? 'AIGWStore "pgsql:' . $pg->conninfo . "\"\nAIGWStoreConnections 2" : "AIGWStore sqlite:$dir/aigw.db";
+    my $store = { sqlite => sub { "AIGWStore sqlite:$dir/aigw.db" }, pgsql => sub { 'AIGWStore "pgsql:' . $server->conninfo . "\"\nAIGWStoreConnections 2" }, redis => sub { "AIGWStore redis\nAIGWRedis " . $server->url . "\nAIGWStoreConnections 2" } }->{$name}->();
     my @gw = map { AIGW::Server->new(conf => "$store\n$location" . (Apache::Test::have_module('mpm_prefork') ? '' : "StartServers 2\nServerLimit 2\nThreadsPerChild 8\nMaxRequestWorkers 16\n")) } 1, 2;
 
     # two gateways of several children each, eight clients that make, take and end; children are killed meanwhile
@@ -107,39 +110,43 @@ for my $name (@stores) {
 
     # a newer version
     $gw[0]->stop;
-    my $newer = q(UPDATE aigw_meta SET value = 99 WHERE name = 'schema');
-    $pg ? $pg->sql($newer) : system('sqlite3', "$dir/aigw.db", $newer);
+    my $version = sub {
+        my $sql = "UPDATE aigw_meta SET value = $_[0] WHERE name = 'schema'";
+        return { sqlite => sub { system 'sqlite3', "$dir/aigw.db", $sql }, pgsql => sub { $server->sql($sql) }, redis => sub { $server->cmd('SET', '{aigw}:store:version', $_[0]) } }->{$name}->(@_);
+    };
+    $version->(99);
     eval { $gw[0]->start };
-    ok $gw[0]->wait_for('the refusal', 20, sub { $gw[0]->log =~ /AIGW0504: .*version 99/ }), "$name: tables of a newer version: httpd does not start, and says why";
-    my $known = q(UPDATE aigw_meta SET value = 1 WHERE name = 'schema');
-    $pg ? $pg->sql($known) : system('sqlite3', "$dir/aigw.db", $known);
+    my $says = $name eq 'redis' ? 'AIGW0513' : 'AIGW0504';
+    ok $gw[0]->wait_for('the refusal', 20, sub { $gw[0]->log =~ /$says: .*version 99/ }), "$name: what a newer version has made: httpd does not start, and says why";
+    $version->(1);
     $gw[0]->stop;
     $gw[0]->start;
     is op($gw[0], 'get', id => $made[0], owner => 'owner1')->{rv}, 'ok', '… and it does when they are known';
     is_deeply [grep { !/AH00052.*signal (?:Killed|SIGKILL)/ } $gw[0]->crashes, $gw[1]->crashes], [], 'nothing crashed but who was killed';
-    unlike $gw[0]->log . $gw[1]->log, qr/AIGW0502/, '… and no statement was refused';
+    unlike $gw[0]->log . $gw[1]->log, qr/AIGW0502|AIGW0517/, '… and no statement was refused';
 
-    next if !$pg;
+    next if !$server;
 
     # --- away
-    $pg->pause;
+    my ($is, $away, $starts) = $name eq 'redis' ? ('Redis', 'AIGW0510', 'AIGW0512') : ('PostgreSQL', 'AIGW0507', 'AIGW0508');
+    $server->pause;
     my $began = time;
-    is create($gw[0], 'p')->{rv}, 'again', 'PostgreSQL is stopped: not now';
+    is create($gw[0], 'p')->{rv}, 'again', "$is is stopped: not now";
     cmp_ok time - $began, '<', 30, '… after a while';
-    like $gw[0]->log, qr/AIGW0507: .*no answer in time/, '… and the log says why';
-    $pg->resume;
+    like $gw[0]->log, qr/$away: .*no answer in time/, '… and the log says why';
+    $server->resume;
     until_so '… until it goes on', sub { create($gw[0], 'p')->{rv} eq 'ok' };
-    $pg->kill_hard;
-    is create($gw[0], 'p')->{rv}, 'again', 'PostgreSQL is killed: not now';
-    $pg->start;
+    $server->kill_hard;
+    is create($gw[0], 'p')->{rv}, 'again', "$is is killed: not now";
+    $server->start;
     until_so '… until it is back', sub { create($gw[0], 'p')->{rv} eq 'ok' };
     is op($gw[0], 'get', id => $made[0], owner => 'owner1')->{rv}, 'ok', '… with all that was in it';
     $gw[0]->stop;
-    $pg->stop;
+    $server->stop;
     $gw[0]->start;
-    ok $gw[0]->wait_for('the warning', 20, sub { $gw[0]->log =~ /AIGW0508: / }), 'PostgreSQL is away when httpd starts: a warning';
+    ok $gw[0]->wait_for('the warning', 20, sub { $gw[0]->log =~ /$starts: / }), "$is is away when httpd starts: a warning";
     is op($gw[0], 'ping')->{rv}, 'again', '… it starts without';
-    $pg->start;
+    $server->start;
     until_so '… and finds it', sub { op($gw[0], 'ping')->{rv} eq 'ok' };
 }
 

@@ -4,15 +4,17 @@ use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);
 use AIGW::Client qw(get post_json);
 use AIGW::Postgres;
+use AIGW::Redis;
 use AIGW::Server;
 use Time::HiRes qw(sleep time);
 
-my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : ());
+my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 plan tests => 22 * @stores, need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 for my $name (@stores) {
-    my $pg = $name eq 'pgsql' ? AIGW::Postgres->new : undef;
-    my $store = $pg ? 'AIGWStore "pgsql:' . $pg->conninfo . '"' : 'AIGWStore sqlite:data/aigw.db';
+    my $server = { pgsql => 'AIGW::Postgres', redis => 'AIGW::Redis' }->{$name};
+    $server &&= $server->new;
+    my $store = { sqlite => sub { 'AIGWStore sqlite:data/aigw.db' }, pgsql => sub { 'AIGWStore "pgsql:' . $server->conninfo . '"' }, redis => sub { "AIGWStore redis\nAIGWRedis " . $server->url } }->{$name}->();
     my $gw = AIGW::Server->new(conf => "$store\n<AIGWModel echo>\nAIGWUpstream echo\n</AIGWModel>\n<AIGWModel slow>\nAIGWUpstream echo words=1000 delay=50ms\n</AIGWModel>\nAIGWDefaultModel echo\n"
         . "<Location /api/v1/tasks>\nSetHandler aigw-tasks\n</Location>\n<Location /ai/jobs>\nSetHandler aigw-tasks\n</Location>\n");
     my %at = (port => $gw->{port}, timeout => 60);

@@ -1,16 +1,17 @@
-# Tasks while everything goes down: children are killed, httpd is restarted gracefully. Every task ends, completed, with its own answer; and two gateways on one PostgreSQL share the work, of which one is killed.
+# Tasks while everything goes down: children are killed, httpd is restarted gracefully. Every task ends, completed, with its own answer; and two gateways on one PostgreSQL, or one Redis, share the work, of which one is killed.
 use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);
 use AIGW::Client qw(get post_json);
 use AIGW::Postgres;
+use AIGW::Redis;
 use AIGW::Server;
 use Time::HiRes qw(sleep time);
 
 my $tasks   = $ENV{AIGW_TEST_TASKS} || 200;
-my @stores  = ('sqlite', AIGW::Postgres->available ? 'pgsql' : ());
+my @stores  = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 my $prefork = Apache::Test::have_module('mpm_prefork');
-plan tests => 5 * @stores + (@stores > 1 ? 3 : 0), need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 5 * @stores + 3 * (@stores - 1), need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 my $mpm = $prefork ? "StartServers 3\nMinSpareServers 2\nMaxSpareServers 4\n" : "StartServers 2\nServerLimit 4\nThreadsPerChild 16\nMaxRequestWorkers 64\nMinSpareThreads 16\nMaxSpareThreads 48\n";
 
@@ -18,6 +19,14 @@ sub gateway {
     my ($store) = @_;
     return AIGW::Server->new(conf => "$store\n${mpm}AIGWTaskLease 2s\nAIGWTaskAttempts 100\nAIGWTasksPerUser 0\nAIGWTaskWorkers 20\nAIGWTaskDrain 5s\n<AIGWModel echo>\nAIGWUpstream echo delay=100ms\n</AIGWModel>\nAIGWDefaultModel echo\n"
         . "<Location /api/v1/tasks>\nSetHandler aigw-tasks\n</Location>\n");
+}
+
+# What AIGWStore says, and the server, as long as it is held.
+sub store {
+    my ($name) = @_;
+    my $server = { pgsql => 'AIGW::Postgres', redis => 'AIGW::Redis' }->{$name};
+    $server &&= $server->new;
+    return ({ sqlite => sub { 'AIGWStore sqlite:data/aigw.db' }, pgsql => sub { 'AIGWStore "pgsql:' . $server->conninfo . "\"\nAIGWStoreConnections 2" }, redis => sub { "AIGWStore redis\nAIGWRedis " . $server->url } }->{$name}->(), $server);
 }
 
 sub create { my ($gw, $n) = @_; my $r = eval { post_json('/api/v1/tasks', { prompt => "task $n says its own five words" }, port => $gw->{port}, timeout => 30) } or return; return $r->{status} == 202 ? $r->json->{task_id} : undef }
@@ -38,8 +47,8 @@ sub all_ended {
 sub wrong { my ($ended, $of) = @_; return [map { "$_: " . ($ended->{$_} ? "$ended->{$_}{status} " . ($ended->{$_}{result}{choices}[0]{message}{content} // '') : 'not over') } grep { !$ended->{$_} || $ended->{$_}{status} ne 'completed' || $ended->{$_}{result}{choices}[0]{message}{content} ne "task $of->{$_} says its own five words" } keys %$of] }
 
 for my $name (@stores) {
-    my $pg = $name eq 'pgsql' ? AIGW::Postgres->new : undef;
-    my $gw = gateway($pg ? 'AIGWStore "pgsql:' . $pg->conninfo . "\"\nAIGWStoreConnections 2" : 'AIGWStore sqlite:data/aigw.db');
+    my ($conf, $server) = store($name);
+    my $gw = gateway($conf);
     my (%of, $killed);
     for my $n (1 .. $tasks) {
         my $id = create($gw, $n) // redo;
@@ -59,12 +68,12 @@ for my $name (@stores) {
     is_deeply [grep { !/signal (?:Killed|SIGKILL)/ } $gw->crashes], [], 'nothing crashed but who was killed';
 }
 
-if (@stores > 1) {
-    my $pg = AIGW::Postgres->new;
-    my @gw = map { gateway('AIGWStore "pgsql:' . $pg->conninfo . "\"\nAIGWStoreConnections 2") } 1, 2;
+for my $name (grep { $_ ne 'sqlite' } @stores) {
+    my ($conf, $server) = store($name);
+    my @gw = map { gateway($conf) } 1, 2;
     my %of;
     for my $n (1 .. $tasks) { my $id = create($gw[$n % 2], $n) // redo; $of{$id} = $n }
-    is scalar keys %of, $tasks, 'two gateways on one PostgreSQL';
+    is scalar keys %of, $tasks, "$name: two gateways on one server";
     kill 'KILL', map { (split m{/}, $_)[0] } $gw[0]->children, $gw[0]{pid};
     is_deeply wrong(all_ended($gw[1], 120, keys %of), \%of), [], '… one is killed, the other finishes all';
     $gw[1]->stop;

@@ -88,6 +88,8 @@ sub kill {
     return;
 }
 
+sub kill_hard { my ($self) = @_; return $self->kill }    # as AIGW::Postgres calls it
+
 sub restart { my ($self) = @_; $self->stop; return $self->start }
 
 # Returns once each of its threads stands still.
