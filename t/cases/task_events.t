@@ -24,7 +24,7 @@ my %CONF  = (
     worker  => "StartServers 1\nServerLimit 4\nThreadsPerChild 32\nMaxRequestWorkers 64\nMinSpareThreads 1\nMaxSpareThreads 128\n",
     prefork => "StartServers 4\nServerLimit 60\nMaxRequestWorkers 40\nMinSpareServers 2\nMaxSpareServers 40\n",
 );
-plan tests => 66 * @stores, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 68 * @stores, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 my %key = map { $_ => "aigw_${_}_" . substr sha256_hex("secret of $_"), 0, 43 } qw(alice bob);
 my $keys = join '', map { qq({"id":"$_","sha256":"@{[sha256_hex($key{$_})]}","user":"$_"}\n) } sort keys %key;
@@ -200,9 +200,15 @@ for my $name (@stores) {
     my ($tag, $held) = $raw->('gate:3', {}, max_tokens => 4);
     $c = follow($at, $held);
     do { $seen = next_event($c) } until $seen->{event} eq 'task.progress';
+    my $waiting = AIGW::Client->new(%at, timeout => $PATIENCE);
+    $waiting->request(GET => "/api/v1/tasks/$held", as('alice', Prefer => 'wait=20'));
+    my $since = now();
+    get('/api/v1/tasks?limit=1', %at, as('alice')) for 1 .. 3;    # it is there by now
     my @who = $at->children;
     $at->signal('USR1');
     @more = ($seen, rest_of($c));
+    is $waiting->response->json->{status}, 'running', 'graceful restart: who waits is told how it stands';
+    cmp_ok now() - $since, '<', 15, '… at once';
     ok $c->{r}->complete, 'graceful restart: the stream ends as it should';
     isnt $more[-1]{event}, 'task.completed', '… before the task';
     $c = follow_again($at, $held, $more[-1]{id});
