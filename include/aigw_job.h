@@ -26,4 +26,10 @@ APR_DECLARE_OPTIONAL_FN(const aigw_error_t *, aigw_job_make,
                         (server_rec * s, const aigw_request_t *context, apr_pool_t *p, const char *endpoint, const char *body,
                          apr_size_t len, aigw_job_done_fn done, void *baton, aigw_call_t **call, aigw_sink_t **sink));
 
+/* Where in the address an endpoint ends: the part of r->uri behind the path of the <Location> that gave r its handler: "" or "/…". NULL where that is not known. Thread: the owner of r. */
+APR_DECLARE_OPTIONAL_FN(const char *, aigw_endpoint_tail, (request_rec * r));
+
+/* 1 if the sections that hold for r give it to one of our handlers; also before the handler is chosen, from translate_name on. Thread: the owner of r. */
+APR_DECLARE_OPTIONAL_FN(int, aigw_endpoint_here, (request_rec * r));
+
 #endif

@@ -142,6 +142,17 @@ check $? 'aigw_auth is loaded'
 passes 'a2enmod aigw_ratelimit' enable aigw_ratelimit
 passes 'the tiers of conf/aigw.conf are good' httpd_t -DGATEWAY
 
+# --- what outlives a request ---
+passes 'a2enmod aigw_tasks' enable aigw_tasks
+passes 'the configuration is good' httpd_t
+[ "$(sed -n 's/^AIGWStore //p' "$tree/mods-enabled/aigw_tasks.conf")" = sqlite:/var/lib/aigw/aigw.db ]
+check $? 'tasks are kept where a machine keeps what its services know'
+# on this machine that may be somebody's
+sed -i "s|^AIGWStore .*|AIGWStore sqlite:$tree/state/aigw/aigw.db|" "$tree/mods-available/aigw_tasks.conf"
+mkdir -p "$tree/state"
+[ ! -e "$tree/state/aigw" ]
+check $? 'a look at the configuration makes no store'
+
 # --- why aigw.load does this: without it the order of names is wrong ---
 cp "$tree/mods-available/aigw.load" "$tree/kept"
 sed -i '/<IfModule/,/<\/IfModule/d' "$tree/mods-available/aigw.load"
@@ -163,6 +174,12 @@ done
 cat "$tree/run/error.log" >>"$said" 2>/dev/null
 [[ $models == *'"echo"'* ]]
 check $? 'httpd serves the endpoints of conf/aigw.conf'
+task=$(curl -fsS --noproxy '*' --max-time 20 -H 'Content-Type: application/json' -H 'Prefer: wait=15' -d '{"prompt": "out of the box"}' "http://127.0.0.1:$port/api/v1/tasks" 2>>"$said")
+printf '%s\n' "$task" >>"$said"
+[[ $task == *'"completed"'*'"out of the box"'* ]]
+check $? 'and tasks'
+[ "$(id -u)" -ne 0 ] || [ "$(stat -c '%U %a' "$tree/state/aigw/aigw.db")" = 'nobody 600' ]
+check $? 'whose file is of the user that httpd runs as, and nobody else reads it'
 
 echo "checks: $checks"
 [ $failed -eq 0 ] && exit 0

@@ -49,9 +49,9 @@ static const aigw_core_t core = {
     .redis = aigw_redis_get,
     .redis_vt = &aigw_redis_functions,
     .store = aigw_store_get,
-    .call_make_watching = aigw_call_make_watching,
     .secret_fault = aigw_secret_source_fault,
     .secret_read = aigw_secret_read,
+    .call_make_watching = aigw_call_make_watching,
 };
 
 static const aigw_core_t *aigw_core(int version)

@@ -8,28 +8,34 @@ local BYTES = 8388608   -- of requests in one answer: 8 MiB
 local holder, max, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local tasks, bytes = {}, 0
 
+-- It is this holder's now, by this claim.
+local function hold(id)
+  local entry = call('XADD', stream, '*', 'task', id, 'claim', ARGV[4])
+  call('HSET', key('task:', id), 'holder', holder, 'lease_until', text(now + lease), 'entry', entry)
+end
+
 local function give(id)
   local task = task_of(id, MANY)
   bytes = bytes + #(task[#FEW + 1] or '')
   tasks[#tasks + 1] = task
 end
 
--- What a lost answer had in it. What is too much now is handed back.
+-- What a lost answer had in it, the oldest first. What is too much now is handed back.
 local function find_lost()
-  local lost = {}
+  local lost, entries = {}, call('XREVRANGE', stream, '+', '-', 'COUNT', NEWEST)
   for i = 5, #ARGV do
     lost[ARGV[i]] = true
   end
-  for _, entry in ipairs(call('XREVRANGE', stream, '+', '-', 'COUNT', NEWEST)) do
-    local id, claim = entry[2][2], entry[2][4]
+  for i = #entries, 1, -1 do
+    local entry, id, claim = entries[i][1], entries[i][2][2], entries[i][2][4]
     local is = lost[claim] and call('HMGET', key('task:', id), 'state', 'entry', 'owner')
-    if is and tonumber(is[1]) == RUNNING and is[2] == entry[1] then
+    if is and tonumber(is[1]) == RUNNING and is[2] == entry then
+      leave(entry)
       if #tasks < max and bytes < BYTES then
-        call('HSET', key('task:', id), 'lease_until', text(now + lease))
+        hold(id)
         give(id)
       else
-        leave(entry[1])
-        call('HINCRBY', key('task:', id), 'attempts', -1)
+        not_begun(id)
         put_back(id, is[3], 0)
       end
     end
@@ -52,8 +58,8 @@ local function begin(owner, member, served)
   local key_of = key('task:', id)
   local started = call('HGET', key_of, 'started')
   if started then
-    local entry = call('XADD', stream, '*', 'task', id, 'claim', ARGV[4])
-    call('HSET', key_of, 'state', RUNNING, 'holder', holder, 'lease_until', text(now + lease), 'entry', entry, 'started', started == '0' and text(now) or started)
+    hold(id)
+    call('HSET', key_of, 'state', RUNNING, 'started', started == '0' and text(now) or started)
     call('HINCRBY', key_of, 'attempts', 1)
     call('HINCRBY', key_of, 'number', 1)
     call('ZADD', key('task-served'), text(served), owner)
@@ -66,7 +72,7 @@ end
 
 local function take_turns()
   local last = call('ZREVRANGE', key('task-served'), 0, 0, 'WITHSCORES')
-  local served, turns, before = math.max(now, (tonumber(last[2]) or 0) + 1), 0, #tasks
+  local served, turns = math.max(now, (tonumber(last[2]) or 0) + 1), 0
   while #tasks < max and bytes < BYTES and turns < 2 * max do
     local owner = call('ZRANGE', key('task-turns'), 0, 0)[1]
     if not owner then
@@ -80,10 +86,6 @@ local function take_turns()
     end
     turns = turns + 1
   end
-  if #tasks > before then -- what was added is this holder's: he is what Redis calls a consumer
-    call('XREADGROUP', 'GROUP', GROUP, holder, 'STREAMS', stream, '>')
-    call('ZADD', key('task-consumers'), text(now), holder)
-  end
 end
 
 if #ARGV > 4 then
@@ -95,5 +97,9 @@ if call('EXISTS', key('task-turns')) == 1 then
     call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
   end
   take_turns()
+end
+if #tasks > 0 then -- what was added is this holder's: he is what Redis calls a consumer
+  call('XREADGROUP', 'GROUP', GROUP, holder, 'STREAMS', stream, '>')
+  call('ZADD', key('task-consumers'), text(now), holder)
 end
 return {bytes >= BYTES and #tasks < max and 1 or 0, tasks}

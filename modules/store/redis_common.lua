@@ -106,6 +106,13 @@ local function leave(entry)
   end
 end
 
+-- This attempt was none.
+local function not_begun(id)
+  if call('HINCRBY', key('task:', id), 'attempts', -1) <= 0 then
+    call('HSET', key('task:', id), 'started', 0)
+  end
+end
+
 -- From running to pending. later: not before then; 0: at once.
 local function put_back(id, owner, later)
   local key_of = key('task:', id)

@@ -37,8 +37,11 @@ local function end_one(at)
     return ended and 1 or 0
   end
   leave(is[4])
-  if state == PENDING then
-    call('HINCRBY', key('task:', id), 'attempts', -1)
+  if state == PENDING and is[5] == '1' then -- its owner wants it to end: nobody is to run it again
+    finish(id, is[6], RUNNING, CANCELLED, {'tokens', ARGV[at + 8]})
+    return 1
+  elseif state == PENDING then
+    not_begun(id)
     put_back(id, is[6], delay > 0 and now + delay or 0)
     return 1
   end

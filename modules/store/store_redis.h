@@ -62,7 +62,7 @@ apr_status_t aigw_store_redis_too_large(aigw_store_redis_t *self, const char *wh
 apr_int64_t aigw_store_redis_int(const aigw_redis_reply_t *field);  /* nil: 0 */
 const char *aigw_store_redis_text(const aigw_redis_reply_t *field); /* nil: NULL */
 
-/* store_redis_task.c: a task as scripts give it, FEW or MANY and perhaps more behind. NULL: it is none. */
+/* store_redis_task.c: a task as scripts give it, FEW or MANY. NULL: it is none. */
 const aigw_task_t *aigw_store_redis_task(const aigw_redis_reply_t *reply, apr_pool_t *p);
 
 #define AIGW_STORE_REDIS_FIELDS 23 /* of a task with request and result */

@@ -69,6 +69,7 @@ const aigw_task_t *aigw_store_redis_task(const aigw_redis_reply_t *reply, apr_po
     task->completed = aigw_store_redis_int(&fields[COMPLETED]);
     task->expires = aigw_store_redis_int(&fields[EXPIRES]);
     task->ttl = aigw_store_redis_int(&fields[TTL]);
+    task->claims = aigw_store_redis_int(&fields[NUMBER]);
     task->callback_url = aigw_store_redis_text(&fields[CALLBACK_URL]);
     task->claims = aigw_store_redis_int(&fields[NUMBER]);
     if (reply->count >= AIGW_STORE_REDIS_FIELDS) {

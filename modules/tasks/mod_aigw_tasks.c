@@ -11,9 +11,11 @@
 const aigw_core_t *aigw_tasks_core;
 APR_OPTIONAL_FN_TYPE(aigw_job_check) * aigw_tasks_check;
 APR_OPTIONAL_FN_TYPE(aigw_job_make) * aigw_tasks_make;
+APR_OPTIONAL_FN_TYPE(aigw_endpoint_tail) * aigw_tasks_tail;
+APR_OPTIONAL_FN_TYPE(aigw_endpoint_here) * aigw_tasks_here;
+APR_OPTIONAL_FN_TYPE(aigw_identity_recheck) * aigw_tasks_recheck;
 APR_OPTIONAL_FN_TYPE(aigw_job_progress) * aigw_tasks_progress;
 APR_OPTIONAL_FN_TYPE(aigw_sse_sink) * aigw_tasks_sse_sink;
-APR_OPTIONAL_FN_TYPE(aigw_identity_recheck) * aigw_tasks_recheck;
 
 /* In check_config, because `apachectl configtest` runs this and not post_config. */
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -23,10 +25,13 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     aigw_tasks_core = get ? get(AIGW_CORE_VERSION) : NULL;
     aigw_tasks_check = APR_RETRIEVE_OPTIONAL_FN(aigw_job_check);
     aigw_tasks_make = APR_RETRIEVE_OPTIONAL_FN(aigw_job_make);
+    aigw_tasks_tail = APR_RETRIEVE_OPTIONAL_FN(aigw_endpoint_tail);
+    aigw_tasks_here = APR_RETRIEVE_OPTIONAL_FN(aigw_endpoint_here);
+    aigw_tasks_recheck = APR_RETRIEVE_OPTIONAL_FN(aigw_identity_recheck);
     aigw_tasks_progress = APR_RETRIEVE_OPTIONAL_FN(aigw_job_progress);
     aigw_tasks_sse_sink = APR_RETRIEVE_OPTIONAL_FN(aigw_sse_sink);
-    aigw_tasks_recheck = APR_RETRIEVE_OPTIONAL_FN(aigw_identity_recheck);
-    if (!aigw_tasks_core || !aigw_tasks_check || !aigw_tasks_make || !aigw_tasks_progress || !aigw_tasks_sse_sink) {
+    if (!aigw_tasks_core || !aigw_tasks_check || !aigw_tasks_make || !aigw_tasks_tail || !aigw_tasks_here || !aigw_tasks_progress ||
+        !aigw_tasks_sse_sink) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "AIGW0601: mod_aigw_tasks needs mod_aigw and mod_aigw_stream %s: load them too",
                      AIGW_VERSION);
         return HTTP_INTERNAL_SERVER_ERROR;
@@ -40,8 +45,8 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     int threaded = 0;
 
     aigw_signals_child_init(ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) != APR_SUCCESS || threaded == AP_MPMQ_NOT_SUPPORTED);
-    aigw_task_watch_child_init(pchild, s);
     aigw_task_callback_child_init(pchild, s);
+    aigw_task_watch_child_init(pchild, s);
     aigw_task_runner_child_init(pchild, s);
 }
 

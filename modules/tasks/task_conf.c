@@ -172,7 +172,6 @@ const command_rec aigw_tasks_conf_commands[] = {
     AP_INIT_TAKE1("AIGWTaskAttempts", set_attempts, NULL, RSRC_CONF, "how often a task is begun whose process died"),
     AP_INIT_TAKE1("AIGWTasksPerUser", set_per_user, NULL, RSRC_CONF, "how many unfinished tasks a user may have; 0: any number"),
     AP_INIT_TAKE1("AIGWTaskLease", set_lease, NULL, RSRC_CONF, "after how long without a sign of life a task is taken up again"),
-    AP_INIT_TAKE1("AIGWTaskWaitMax", set_wait_max, NULL, RSRC_CONF, "how long 'Prefer: wait=N' may wait for a task's end"),
     AP_INIT_TAKE12("AIGWTaskDrain", set_drain, NULL, RSRC_CONF,
                    "how long running tasks have to finish when their child is to stop; and when it is restarted gracefully"),
     AP_INIT_TAKE1("AIGWTaskPatience", set_patience, NULL, RSRC_CONF, "for how long a task is tried that a limit does not let run"),
@@ -191,4 +190,5 @@ const command_rec aigw_tasks_conf_commands[] = {
                       "first=TIME max=TIME for=TIME: the pauses between tries, and when a callback is given up"),
     AP_INIT_TAKE1("AIGWCallbackCA", aigw_callback_set_ca, NULL, RSRC_CONF,
                   "certificates that receivers of callbacks are verified with, instead of the system's"),
+    AP_INIT_TAKE1("AIGWTaskWaitMax", set_wait_max, NULL, RSRC_CONF, "how long 'Prefer: wait=N' may wait for a task's end"),
     {.name = NULL}};

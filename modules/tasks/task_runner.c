@@ -19,13 +19,11 @@
 
 APLOG_USE_MODULE(aigw_tasks);
 
-#define TICK        apr_time_from_sec(1)  /* when somebody else's tasks are looked for */
-#define TELL_EVERY  apr_time_from_sec(1)  /* how far tasks have come is written, where they have; */
-#define TELL_EACH   apr_time_from_msec(1) /* less often where many run */
+#define TICK        apr_time_from_sec(1) /* when somebody else's tasks are looked for */
 #define SWEEP_EVERY apr_time_from_sec(10)
 #define CLAIM       32 /* at a time */
 #define LOOK        1000
-#define LOOK_EACH   apr_time_from_msec(5) /* of those that run: how often is asked whether one is cancelled */
+#define LOOK_EACH   apr_time_from_msec(5) /* of those that run: how often is asked whether one is cancelled, and told how far each has come */
 #define OWNERS      1024                  /* kinds of owners, by a number that several may share */
 #define GRACE                                                                                                                              \
     apr_time_from_sec(                                                                                                                     \
@@ -49,10 +47,10 @@ static struct {
     int nrunning, woken, stopping;
     apr_time_t until; /* stopping: when what still runs is handed back */
     aigw_spread_t waiting[OWNERS];
-    ap_generation_t generation;             /* constant */
-    int prefork;                            /* constant */
-    apr_time_t beaten, told, looked, swept; /* the runner's thread */
-    volatile sig_atomic_t hurry;            /* prefork: SIGTERM while it drains */
+    ap_generation_t generation;       /* constant */
+    int prefork;                      /* constant */
+    apr_time_t beaten, looked, swept; /* the runner's thread */
+    volatile sig_atomic_t hurry;      /* prefork: SIGTERM while it drains */
 } runner;
 
 /* ------------------------------------------------------------------ beginning and end of a run */
@@ -161,7 +159,7 @@ static void cancel(aigw_task_run_t *run)
     }
 }
 
-/* What the store said of those that run here, in the order of the ring; some of them have ended meanwhile, and others have come, at its end. */
+/* What the store said of some of those that run here, in the order of the ring; some of them have ended meanwhile. */
 static void heed(const aigw_task_beat_t *beats, int n)
 {
     aigw_task_run_t *run;
@@ -173,7 +171,7 @@ static void heed(const aigw_task_beat_t *beats, int n)
         for (k = i; k < n && (beats[k].lease.number != run->lease.number || strcmp(beats[k].lease.id, run->lease.id)); k++) {
         }
         if (k == n) {
-            break;
+            continue;
         }
         if (beats[k].lost || beats[k].cancelling) {
             cancel(run);
@@ -183,16 +181,8 @@ static void heed(const aigw_task_beat_t *beats, int n)
     apr_thread_mutex_unlock(runner.mutex);
 }
 
-static void copy_run(aigw_task_beat_t *beat, const aigw_task_run_t *run, apr_pool_t *p)
-{
-    beat->lease = run->lease;
-    beat->lease.id = apr_pstrdup(p, run->lease.id);
-    beat->progress = aigw_task_run_progress(run);
-    beat->tokens = apr_atomic_read32((volatile apr_uint32_t *)&run->tokens);
-}
-
-/* A copy of all that run here, in p. */
-static aigw_task_beat_t *all_running(apr_pool_t *p, int *n)
+/* A copy of all that run here, in p; everything: 0: only of those that have come on since they were last to be written. */
+static aigw_task_beat_t *running(apr_pool_t *p, int everything, int to_write, int *n)
 {
     aigw_task_beat_t *beats;
     aigw_task_run_t *run;
@@ -202,37 +192,31 @@ static aigw_task_beat_t *all_running(apr_pool_t *p, int *n)
     beats = apr_pcalloc(p, (apr_size_t)(runner.nrunning + 1) * sizeof *beats);
     APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
     {
-        copy_run(&beats[(*n)++], run, p);
-    }
-    apr_thread_mutex_unlock(runner.mutex);
-    return beats;
-}
+        aigw_task_beat_t *beat = &beats[*n];
 
-/* Those to be written: everything, or who has come on since. */
-static aigw_task_beat_t *to_write(apr_pool_t *p, int everything, int *n)
-{
-    aigw_task_beat_t *beats;
-    aigw_task_run_t *run;
-
-    *n = 0;
-    apr_thread_mutex_lock(runner.mutex);
-    beats = apr_pcalloc(p, (apr_size_t)(runner.nrunning + 1) * sizeof *beats);
-    APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
-    {
-        copy_run(&beats[*n], run, p);
-        if (everything || beats[*n].tokens != run->written_tokens || beats[*n].progress > run->written_progress) {
-            run->written_tokens = beats[*n].tokens;
-            run->written_progress = beats[(*n)++].progress;
+        beat->progress = aigw_task_run_progress(run);
+        beat->tokens = apr_atomic_read32(&run->tokens);
+        if (everything || beat->tokens != run->written_tokens || beat->progress > run->written_progress) {
+            run->written_tokens = to_write ? beat->tokens : run->written_tokens;
+            run->written_progress = to_write ? beat->progress : run->written_progress;
+            beat->lease = run->lease;
+            beat->lease.id = apr_pstrdup(p, run->lease.id);
+            ++*n;
         }
     }
     apr_thread_mutex_unlock(runner.mutex);
     return beats;
 }
 
+static aigw_task_beat_t *all_running(apr_pool_t *p, int *n)
+{
+    return running(p, 1, 0, n);
+}
+
 static void beat(apr_pool_t *p, int everything)
 {
     int n;
-    aigw_task_beat_t *beats = to_write(p, everything, &n);
+    aigw_task_beat_t *beats = running(p, everything, 1, &n);
 
     if (n && runner.vt->task_beat(runner.store, p, beats, n, aigw_tasks_conf()->lease) == APR_SUCCESS) {
         heed(beats, n);
@@ -270,15 +254,12 @@ static void signs_of_life(apr_pool_t *p)
     const apr_time_t now = aigw_clock_now();
 
     if (now - runner.beaten >= aigw_tasks_conf()->lease / 3) {
-        runner.beaten = runner.told = runner.looked = now;
+        runner.beaten = runner.looked = now;
         beat(p, 1);
-    }
-    else if (now - runner.told >= TELL_EVERY + runner.nrunning * TELL_EACH) {
-        runner.told = now;
-        beat(p, 0);
     }
     else if (now - runner.looked >= TICK + runner.nrunning * LOOK_EACH) {
         runner.looked = now;
+        beat(p, 0); /* for who watches them */
         look(p);
     }
     apr_pool_clear(p);

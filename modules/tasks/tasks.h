@@ -16,9 +16,11 @@ extern module AP_MODULE_DECLARE_DATA aigw_tasks_module;
 extern const aigw_core_t *aigw_tasks_core;
 extern APR_OPTIONAL_FN_TYPE(aigw_job_check) * aigw_tasks_check;
 extern APR_OPTIONAL_FN_TYPE(aigw_job_make) * aigw_tasks_make;
+extern APR_OPTIONAL_FN_TYPE(aigw_endpoint_tail) * aigw_tasks_tail;
+extern APR_OPTIONAL_FN_TYPE(aigw_endpoint_here) * aigw_tasks_here;
+extern APR_OPTIONAL_FN_TYPE(aigw_identity_recheck) * aigw_tasks_recheck; /* NULL: mod_aigw_auth is not there */
 extern APR_OPTIONAL_FN_TYPE(aigw_job_progress) * aigw_tasks_progress;
 extern APR_OPTIONAL_FN_TYPE(aigw_sse_sink) * aigw_tasks_sse_sink;
-extern APR_OPTIONAL_FN_TYPE(aigw_identity_recheck) * aigw_tasks_recheck; /* NULL: mod_aigw_auth is not there */
 
 /* Of the main server; all say what a directive of the same name says. Constant once the configuration is read. */
 typedef struct aigw_tasks_conf_t {
@@ -31,8 +33,8 @@ typedef struct aigw_tasks_conf_t {
     apr_interval_time_t patience;          /* one that a limit does not let run is tried for so long */
     apr_interval_time_t ttl, ttl_max;      /* finished ones are kept so long, and so long at most where the client says */
     apr_off_t max_body, max_result;        /* bytes */
-    apr_interval_time_t wait_max;          /* Prefer: wait=N waits no longer; 0: not at all */
     struct aigw_callback_conf_t *callback; /* task_callback_conf.h */
+    apr_interval_time_t wait_max;          /* Prefer: wait=N waits no longer; 0: not at all */
 } aigw_tasks_conf_t;
 
 void *aigw_tasks_conf_create(apr_pool_t *p, server_rec *s);

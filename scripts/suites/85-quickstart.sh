@@ -35,6 +35,8 @@ answers() {
 ok "${PIPESTATUS[0]}" '--once ends well'
 grep -qE '[0-9]{2,} pieces in [0-9]+ ms' "$out/first"
 ok $? 'the answer came in pieces'
+grep -qE 'task [0-9a-f]{32}: completed' "$out/first"
+ok $? 'the task was completed'
 gone "$BUILD/quickstart/run-$port/httpd.pid"
 ok $? 'no httpd is left'
 

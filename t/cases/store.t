@@ -11,7 +11,7 @@ use AIGW::Server;
 use Time::HiRes qw(sleep time);
 
 use constant { PENDING => 0, RUNNING => 1, COMPLETED => 2, FAILED => 3, CANCELLED => 4, ANY => -1, SECOND => 1_000_000, DAY => 86_400_000_000 };
-use constant SUITE => 67;
+use constant SUITE => 70;
 
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 plan tests => SUITE * @stores, need_module('mod_aigw', 'mod_aigw_test');
@@ -121,9 +121,15 @@ sub suite {
     is op('cancel', id => $turns[1]{id}, owner => $turns[1]{owner})->{task}{cancelling}, 1, 'one that runs is told to end';
     is beat($turns[1]), 'cancelling', '… at its next sign of life';
     is end($turns[1], CANCELLED), 'written', '… and ends';
+    create('a');
+    my ($handed) = claim('h', 100);
+    op('cancel', id => $handed->{id}, owner => 'a');
+    is end($handed, PENDING), 'written', 'one that is told to end is handed back';
+    is_deeply [@{ op('get', id => $handed->{id}, owner => 'a')->{task} }{qw(state claims)}], [CANCELLED, 1], '… and nobody runs it again';
 
     # --- handed back, lost
     is end($turns[2], PENDING), 'written', 'one is handed back';
+    is_deeply [@{ op('get', id => $turns[2]{id}, owner => $turns[2]{owner})->{task} }{qw(state attempts claims started)}], [PENDING, 0, 1, 0], '… as if it had never begun';
     my ($back) = grep { $_->{id} eq $turns[2]{id} } claim('h2', 100);
     is_deeply [@$back{qw(attempts holder number)}], [1, 'h2', 2], '… and is begun again, which is not counted';
     is end($turns[2], COMPLETED), 'lost', '… and who had it has it no more';

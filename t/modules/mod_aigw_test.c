@@ -237,12 +237,30 @@ static void slow_job(void *baton, apr_pool_t *p)
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, ap_server_conf, "a test job is done");
 }
 
-/* Queues n jobs of ms each and says how many were taken, at once. */
+static volatile apr_uint32_t let_go; /* of this child */
+
+/* Lasts until somebody says go. */
+static void held_job(void *baton, apr_pool_t *p)
+{
+    int i;
+
+    for (i = 0; i < 60000 && !apr_atomic_read32(&let_go); i++) {
+        usleep(1000);
+    }
+    apr_atomic_inc32(&counts->deferred);
+}
+
+/* Queues n jobs of ms each and says how many were taken, at once. With hold one that lasts until a request says go. */
 static int run_defer(request_rec *r)
 {
     int i, n = atoi(arg(r, "n", "1")), taken = 0;
     apr_uintptr_t ms = (apr_uintptr_t)atoi(arg(r, "ms", "0"));
 
+    apr_atomic_set32(&let_go, atoi(arg(r, "go", "0")) != 0);
+    if (atoi(arg(r, "hold", "0"))) {
+        taken += core->defer("held job", held_job, NULL) == APR_SUCCESS;
+        n = 0;
+    }
     for (i = 0; i < n; i++) {
         taken += core->defer("test job", slow_job, (void *)ms) == APR_SUCCESS;
     }
