@@ -97,6 +97,7 @@ for my $port (@ports) {
         $c
     } 1 .. ($event ? 20 : 2 * $each);
     kill KILL => pid($old[0]);
+    $s->wait_gone(20, $old[0]); # until then it may take a connection that comes
     is_replaced('killed under load: a new child comes', $s, @old);
     is_deeply unanswered($s, 10, 1), [], '… questions are answered';
     $_->rst for @busy;
