@@ -7,7 +7,7 @@
 #include "aigw_call.h"
 #include "aigw_sink.h"
 
-/* The call is over, once for every call that was started; in a thread that may block, while the call is still there. text: the answer's JSON, malloc'ed and now the callee's, len bytes; NULL: it failed,
+/* The call is over, once for every call that was started; in a thread that may block, while the call is still there. text: the answer's JSON, malloc'ed and now the callee's, len bytes and a NUL behind them; NULL: it failed,
  * and error says why (in call->pool). A call that was cancelled has failed, too. */
 typedef void (*aigw_job_done_fn)(void *baton, aigw_call_t *call, char *text, apr_size_t len, const aigw_error_t *error);
 
@@ -25,5 +25,11 @@ APR_DECLARE_OPTIONAL_FN(void, aigw_job_progress, (const aigw_sink_t *sink, apr_i
 APR_DECLARE_OPTIONAL_FN(const aigw_error_t *, aigw_job_make,
                         (server_rec * s, const aigw_request_t *context, apr_pool_t *p, const char *endpoint, const char *body,
                          apr_size_t len, aigw_job_done_fn done, void *baton, aigw_call_t **call, aigw_sink_t **sink));
+
+/* Where in the address an endpoint ends: the part of r->uri behind the path of the <Location> that gave r its handler: "" or "/…". NULL where that is not known. Thread: the owner of r. */
+APR_DECLARE_OPTIONAL_FN(const char *, aigw_endpoint_tail, (request_rec * r));
+
+/* 1 if the sections that hold for r give it to one of our handlers; also before the handler is chosen, from translate_name on. Thread: the owner of r. */
+APR_DECLARE_OPTIONAL_FN(int, aigw_endpoint_here, (request_rec * r));
 
 #endif

@@ -7,7 +7,10 @@ set -u
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
 build=$(cd "$1" && pwd -P) || exit 1
 package=${2:-}
-PATH=$PATH:/usr/sbin:/sbin
+# shellcheck disable=SC2034
+TOP=$top
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
 a2enmod=$package/usr/sbin/a2enmod
 available=$package/etc/apache2/mods-available
 httpd=$(sed -n 's/^HTTPD = //p' "$build/Makefile")
@@ -53,11 +56,6 @@ says() { # TITLE PATTERN: of what was printed last
 }
 
 # --- the tree: the package's files and ours, as make install would put them there ---
-free_port() {
-    local p
-    while p=$((20000 + RANDOM % 20000)) && (exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; do :; done
-    echo $p
-}
 port=$(free_port)
 mkdir -p "$tree/mods-available" "$tree/mods-enabled" "$tree/run" "$tree/htdocs"
 if [ -n "$package" ]; then
@@ -142,6 +140,17 @@ check $? 'aigw_auth is loaded'
 passes 'a2enmod aigw_ratelimit' enable aigw_ratelimit
 passes 'the tiers of conf/aigw.conf are good' httpd_t -DGATEWAY
 
+# --- what outlives a request ---
+passes 'a2enmod aigw_tasks' enable aigw_tasks
+passes 'the configuration is good' httpd_t
+[ "$(sed -n 's/^AIGWStore //p' "$tree/mods-enabled/aigw_tasks.conf")" = sqlite:/var/lib/aigw/aigw.db ]
+check $? 'tasks are kept where a machine keeps what its services know'
+# on this machine that may be somebody's
+sed -i "s|^AIGWStore .*|AIGWStore sqlite:$tree/state/aigw/aigw.db|" "$tree/mods-available/aigw_tasks.conf"
+mkdir -p "$tree/state"
+[ ! -e "$tree/state/aigw" ]
+check $? 'a look at the configuration makes no store'
+
 # --- why aigw.load does this: without it the order of names is wrong ---
 cp "$tree/mods-available/aigw.load" "$tree/kept"
 sed -i '/<IfModule/,/<\/IfModule/d' "$tree/mods-available/aigw.load"
@@ -163,6 +172,12 @@ done
 cat "$tree/run/error.log" >>"$said" 2>/dev/null
 [[ $models == *'"echo"'* ]]
 check $? 'httpd serves the endpoints of conf/aigw.conf'
+task=$(curl -fsS --noproxy '*' --max-time 20 -H 'Content-Type: application/json' -H 'Prefer: wait=15' -d '{"prompt": "out of the box"}' "http://127.0.0.1:$port/api/v1/tasks" 2>>"$said")
+printf '%s\n' "$task" >>"$said"
+[[ $task == *'"completed"'*'"out of the box"'* ]]
+check $? 'and tasks'
+[ "$(id -u)" -ne 0 ] || [ "$(stat -c '%U %a' "$tree/state/aigw/aigw.db")" = 'nobody 600' ]
+check $? 'whose file is of the user that httpd runs as, and nobody else reads it'
 
 echo "checks: $checks"
 [ $failed -eq 0 ] && exit 0

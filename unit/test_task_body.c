@@ -58,6 +58,20 @@ START_TEST(an_endpoint_and_its_body)
     ck_assert(reads("{\"body\":{},\"endpoint\":\"x\",\"priority\":null,\"ttl\":null}"));
     ck_assert_int_eq(body.priority, 0);
     ck_assert(body.ttl == TTL);
+    ck_assert_ptr_null(body.callback_url);
+}
+END_TEST
+
+START_TEST(who_is_called_back)
+{
+    ck_assert(reads("{\"body\":{},\"endpoint\":\"x\",\"callback_url\":\"https:\\/\\/a.example/\"}"));
+    ck_assert_str_eq(body.callback_url, "https://a.example/");
+    ck_assert(reads("{\"prompt\":\"x\",\"callback_url\":\"anything\"}"));
+    ck_assert_str_eq(body.callback_url, "anything");
+    ck_assert(reads("{\"prompt\":\"x\",\"callback_url\":null}"));
+    ck_assert_ptr_null(body.callback_url);
+    ck_assert_str_eq(why("{\"prompt\":\"x\",\"callback_url\":7}"), "validation_error callback_url");
+    ck_assert_str_eq(why("{\"prompt\":\"x\",\"callback_url\":\"\"}"), "validation_error callback_url");
 }
 END_TEST
 
@@ -120,6 +134,7 @@ Suite *suite_task_body(void)
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, an_endpoint_and_its_body);
+    tcase_add_test(c, who_is_called_back);
     tcase_add_test(c, a_prompt_is_a_chat_of_one_message);
     tcase_add_test(c, what_is_wrong_is_named);
     tcase_add_test(c, depth_is_bounded);

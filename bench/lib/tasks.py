@@ -60,21 +60,22 @@ class Tasks(Session):
     def _ask_for(self, clients, seconds, options):
         return self.ask([*options, "--json", "--keep-alive", "--streams", clients, "--seconds", seconds, "--warmup", 0.5], patience=60 + 2 * seconds)
 
-    def client(self):
-        return Client(self.server.port)
+    def client(self, owner=0):
+        """Who is nobody is told apart by his address, as aigw-load --addresses has them."""
+        return Client(self.server.port, f"127.0.0.{owner + 2}" if owner is not None else "127.0.0.1")
 
 
 class Client:
     """One connection, which is made anew whenever it breaks. One thread uses it."""
 
-    def __init__(self, port):
-        self.port, self.connection = port, None
+    def __init__(self, port, address):
+        self.port, self.address, self.connection = port, address, None
 
     def ask(self, method, path, body=None, headers=None):
         """(status, JSON); (0, None): there was no answer."""
         try:
             if not self.connection:
-                self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+                self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30, source_address=(self.address, 0))
             self.connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": "application/json", **(headers or {})})
             answer = self.connection.getresponse()
             return answer.status, json.loads(answer.read())
@@ -154,12 +155,12 @@ class Killer(threading.Thread):
         self.join()
 
 
-def create_all(session, n, threads, on_progress):
-    """n tasks, each said until it was taken, by a key of its own; {id: number}."""
-    ids, numbers, lock = {}, iter(range(n)), threading.Lock()
+def create_all(session, n, owners, on_progress):
+    """n tasks of so many users at the same time, each said until it was taken, by a key of its own; of each user {id: number}."""
+    ids, numbers, lock = [{} for _ in range(owners)], iter(range(n)), threading.Lock()
 
-    def one_client():
-        client = session.client()
+    def one_client(owner):
+        client = session.client(owner)
         while True:
             with lock:
                 number = next(numbers, None)
@@ -174,10 +175,10 @@ def create_all(session, n, threads, on_progress):
                 if status != 202:
                     time.sleep(0.02)
             with lock:
-                ids[task["task_id"]] = number
-                on_progress(len(ids))
+                ids[owner][task["task_id"]] = number
+                on_progress(sum(map(len, ids)))
 
-    workers = [threading.Thread(target=one_client, daemon=True) for _ in range(threads)]
+    workers = [threading.Thread(target=one_client, args=(owner,), daemon=True) for owner in range(owners)]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -4,6 +4,11 @@
 #include <apr_tables.h>
 #include <string.h>
 
+/* Who commits when the log has so many pages (of 4 KB) writes them into the tables, and those who wait behind him wait for that too. With SQLite's own 1,000 that was more than one creation in a
+ * hundred: 8,000 made the slowest of a hundred twice as fast and let in half as many again a second (bench/tasks). The log takes 32 MB of the disk for it. */
+#define CHECKPOINT "8000"
+#define PRAGMAS    "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = " CHECKPOINT "; PRAGMA foreign_keys = ON; "
+
 typedef struct sqlite_t {
     aigw_sql_t sql;
     sqlite3 *db;
@@ -183,10 +188,8 @@ aigw_sql_t *aigw_sql_sqlite_open(apr_pool_t *p, const char *path, int sync_full,
         rc = sqlite3_create_function_v2(self->db, "aigw_now", 0, SQLITE_UTF8, NULL, now, NULL, NULL, NULL);
     }
     if (rc == SQLITE_OK) {
-        rc = sqlite3_exec(self->db,
-                          sync_full ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-                                    : "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
-                          NULL, NULL, NULL);
+        rc = sqlite3_exec(self->db, sync_full ? PRAGMAS "PRAGMA synchronous = FULL;" : PRAGMAS "PRAGMA synchronous = NORMAL;", NULL, NULL,
+                          NULL);
     }
     if (rc != SQLITE_OK) {
         *why = apr_pstrdup(p, self->db ? sqlite3_errmsg(self->db) : sqlite3_errstr(rc));

@@ -71,12 +71,18 @@ apr_status_t aigw_sql_task_create(aigw_sql_t *sql, apr_pool_t *p, const aigw_tas
 
 /* ------------------------------------------------------------------ read */
 
-AIGW_SQL_STATEMENT(task_get, TASK_GET, "SELECT " AIGW_SQL_TASK_FEW " FROM aigw_task WHERE id = $1 AND owner = $2");
-AIGW_SQL_STATEMENT(task_get_many, TASK_GET_MANY, "SELECT " AIGW_SQL_TASK_MANY " FROM aigw_task WHERE id = $1 AND owner = $2");
+/* One whose time is over is so before it is swept away. */
+#define KEPT " AND (expires = 0 OR expires > {now})"
+
+AIGW_SQL_STATEMENT(task_get, TASK_GET, "SELECT " AIGW_SQL_TASK_FEW " FROM aigw_task WHERE id = $1 AND owner = $2" KEPT);
+AIGW_SQL_STATEMENT(task_get_many, TASK_GET_MANY, "SELECT " AIGW_SQL_TASK_MANY " FROM aigw_task WHERE id = $1 AND owner = $2" KEPT);
 AIGW_SQL_STATEMENT(task_look, TASK_LOOK, "SELECT " AIGW_SQL_TASK_FEW " FROM aigw_task WHERE id = $1");
-AIGW_SQL_STATEMENT(gone_get, GONE_GET, "SELECT id FROM aigw_gone WHERE id = $1 AND owner = $2 AND forget > {now}");
+AIGW_SQL_STATEMENT(gone_get, GONE_GET,
+                   "SELECT id FROM aigw_gone WHERE id = $1 AND owner = $2 AND forget > {now} UNION ALL SELECT id FROM aigw_task WHERE id = "
+                   "$1 AND owner = $2 AND expires > 0 AND expires > {now} - 86400000000");
 AIGW_SQL_STATEMENT(task_page, TASK_PAGE,
-                   "SELECT " AIGW_SQL_TASK_FEW " FROM aigw_task WHERE owner = $1 AND (CAST($2 AS INTEGER) < 0 OR state = $2) AND (created, "
+                   "SELECT " AIGW_SQL_TASK_FEW " FROM aigw_task WHERE owner = $1 AND (CAST($2 AS INTEGER) < 0 OR state = $2)" KEPT
+                   " AND (created, "
                    "id) < ($3, $4) ORDER BY created DESC, id DESC LIMIT $5");
 
 apr_status_t aigw_sql_task_get(aigw_sql_t *sql, apr_pool_t *p, const char *id, const char *owner, int with, const aigw_task_t **task)

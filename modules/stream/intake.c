@@ -1,5 +1,6 @@
 #include "intake.h"
 #include "stream.h"
+#include "aigw_media_type.h"
 #include "aigw_text.h"
 
 #include <http_protocol.h>
@@ -19,24 +20,9 @@ const aigw_error_t *aigw_intake_invalid(apr_pool_t *p, const char *param, const 
     return aigw_stream_core->error_make(p, HTTP_BAD_REQUEST, "validation_error", param, "%s", message);
 }
 
-/* application/json or anything that ends in +json, whatever its parameters. The charset needs no look: the scan accepts nothing but UTF-8. */
-static int is_json_type(request_rec *r, const char *field)
-{
-    const char *end = strchr(field, ';');
-    char *type = apr_pstrndup(r->pool, field, end ? (apr_size_t)(end - field) : strlen(field));
-    apr_size_t len;
-
-    apr_collapse_spaces(type, type);
-    ap_str_tolower(type);
-    len = strlen(type);
-    return !strcmp(type, "application/json") || (len > 5 && strchr(type, '/') && !strcmp(type + len - 5, "+json"));
-}
-
 static const aigw_error_t *check_type(request_rec *r)
 {
-    const char *field = apr_table_get(r->headers_in, "Content-Type");
-
-    if (field && *field && !is_json_type(r, field)) {
+    if (!aigw_media_type_is_json(apr_table_get(r->headers_in, "Content-Type"))) {
         return aigw_stream_core->error_make(r->pool, HTTP_UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", NULL,
                                             "The body must be JSON: send it with Content-Type: application/json.");
     }

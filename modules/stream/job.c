@@ -1,6 +1,7 @@
 /* The model endpoints without a request (aigw_job.h). */
 #include "aigw_job.h"
 #include "asked.h"
+#include "location.h"
 #include "stream.h"
 
 #include <apr_strings.h>
@@ -103,6 +104,16 @@ static const aigw_error_t *aigw_job_make(server_rec *s, const aigw_request_t *co
     return NULL;
 }
 
+static const char *aigw_endpoint_tail(request_rec *r)
+{
+    return aigw_location_tail(r);
+}
+
+static int aigw_endpoint_here(request_rec *r)
+{
+    return aigw_location_is_endpoint(r);
+}
+
 static void aigw_job_progress(const aigw_sink_t *sink, apr_int64_t *pieces, double *progress)
 {
     const aigw_answer_t *answer = sink->baton;
@@ -113,6 +124,8 @@ static void aigw_job_progress(const aigw_sink_t *sink, apr_int64_t *pieces, doub
 
 void aigw_job_register(void)
 {
+    APR_REGISTER_OPTIONAL_FN(aigw_endpoint_tail);
+    APR_REGISTER_OPTIONAL_FN(aigw_endpoint_here);
     APR_REGISTER_OPTIONAL_FN(aigw_job_progress);
     APR_REGISTER_OPTIONAL_FN(aigw_job_check);
     APR_REGISTER_OPTIONAL_FN(aigw_job_make);

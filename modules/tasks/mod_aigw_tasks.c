@@ -11,6 +11,8 @@
 const aigw_core_t *aigw_tasks_core;
 APR_OPTIONAL_FN_TYPE(aigw_job_check) * aigw_tasks_check;
 APR_OPTIONAL_FN_TYPE(aigw_job_make) * aigw_tasks_make;
+APR_OPTIONAL_FN_TYPE(aigw_endpoint_tail) * aigw_tasks_tail;
+APR_OPTIONAL_FN_TYPE(aigw_endpoint_here) * aigw_tasks_here;
 APR_OPTIONAL_FN_TYPE(aigw_identity_recheck) * aigw_tasks_recheck;
 APR_OPTIONAL_FN_TYPE(aigw_job_progress) * aigw_tasks_progress;
 APR_OPTIONAL_FN_TYPE(aigw_sse_sink) * aigw_tasks_sse_sink;
@@ -23,10 +25,13 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     aigw_tasks_core = get ? get(AIGW_CORE_VERSION) : NULL;
     aigw_tasks_check = APR_RETRIEVE_OPTIONAL_FN(aigw_job_check);
     aigw_tasks_make = APR_RETRIEVE_OPTIONAL_FN(aigw_job_make);
+    aigw_tasks_tail = APR_RETRIEVE_OPTIONAL_FN(aigw_endpoint_tail);
+    aigw_tasks_here = APR_RETRIEVE_OPTIONAL_FN(aigw_endpoint_here);
     aigw_tasks_recheck = APR_RETRIEVE_OPTIONAL_FN(aigw_identity_recheck);
     aigw_tasks_progress = APR_RETRIEVE_OPTIONAL_FN(aigw_job_progress);
     aigw_tasks_sse_sink = APR_RETRIEVE_OPTIONAL_FN(aigw_sse_sink);
-    if (!aigw_tasks_core || !aigw_tasks_check || !aigw_tasks_make || !aigw_tasks_progress || !aigw_tasks_sse_sink) {
+    if (!aigw_tasks_core || !aigw_tasks_check || !aigw_tasks_make || !aigw_tasks_tail || !aigw_tasks_here || !aigw_tasks_progress ||
+        !aigw_tasks_sse_sink) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "AIGW0601: mod_aigw_tasks needs mod_aigw and mod_aigw_stream %s: load them too",
                      AIGW_VERSION);
         return HTTP_INTERNAL_SERVER_ERROR;

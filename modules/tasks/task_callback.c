@@ -129,8 +129,7 @@ static int count(const struct items_t *ring, const char *origin)
     const item_t *item;
     int n = 0;
 
-    APR_RING_FOREACH(item, ring, item_t, link)
-    {
+    for (item = APR_RING_FIRST(ring); item != APR_RING_SENTINEL(ring, item_t, link); item = APR_RING_NEXT(item, link)) {
         n += !strcmp(item->origin, origin);
     }
     return n;
@@ -231,8 +230,8 @@ static void start(apr_pool_t *p)
     item_t *item, *next;
     int there = 1;
 
-    APR_RING_FOREACH_SAFE(item, next, &sender.waiting, item_t, link)
-    {
+    for (item = APR_RING_FIRST(&sender.waiting); item != APR_RING_SENTINEL(&sender.waiting, item_t, link); item = next) {
+        next = APR_RING_NEXT(item, link);
         if (now - item->claimed > sender.conf->timeout) {
             hand_back(item);
         }
@@ -290,8 +289,8 @@ static void tell(apr_pool_t *p)
 {
     item_t *item, *next;
 
-    APR_RING_FOREACH_SAFE(item, next, &sender.tried, item_t, link)
-    {
+    for (item = APR_RING_FIRST(&sender.tried); item != APR_RING_SENTINEL(&sender.tried, item_t, link); item = next) {
+        next = APR_RING_NEXT(item, link);
         if (sender.vt->callback_tried(sender.store, p, &item->callback, item->next) == APR_EAGAIN &&
             aigw_clock_now() - item->claimed < lease()) {
             break;

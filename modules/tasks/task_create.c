@@ -1,9 +1,9 @@
 /* POST: a task is put into the store. */
 #include "tasks.h"
+#include "aigw_media_type.h"
 #include "task_callback_conf.h"
 #include "aigw_task_body.h"
 
-#include <http_core.h>
 #include <http_protocol.h>
 #include <http_request.h>
 #include <apr_escape.h>
@@ -11,7 +11,8 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
-#define KEY_MAX  255 /* Idempotency-Key */
+#define FULL     apr_time_from_sec(5) /* when to come again who has all the tasks that he may have */
+#define KEY_MAX  255                  /* Idempotency-Key */
 #define KEY_KEPT (APR_INT64_C(24) * 3600 * APR_USEC_PER_SEC)
 
 static const aigw_error_t *invalid(apr_pool_t *p, const char *param, const char *message)
@@ -56,13 +57,17 @@ static const aigw_error_t *read_key(request_rec *r, aigw_task_once_t *once)
 
 static const aigw_error_t *refusal(apr_pool_t *p, apr_status_t rv)
 {
+    aigw_error_t *error;
+
     switch (rv) {
     case APR_EMISMATCH:
         return aigw_tasks_core->error_make(p, HTTP_UNPROCESSABLE_ENTITY, "idempotency_mismatch", NULL,
                                            "This Idempotency-Key was used for another request.");
     case APR_ENOSPC:
-        return aigw_tasks_core->error_make(p, HTTP_TOO_MANY_REQUESTS, "quota_exceeded", NULL,
-                                           "You have %d tasks that are not finished, and may have no more.", aigw_tasks_conf()->per_user);
+        error = aigw_tasks_core->error_make(p, HTTP_TOO_MANY_REQUESTS, "quota_exceeded", NULL,
+                                            "You have %d tasks that are not finished, and may have no more.", aigw_tasks_conf()->per_user);
+        error->retry_after = FULL;
+        return error;
     case APR_EOF:
     case APR_NOTFOUND: /* the key outlives its task where that has a short TTL */
         return aigw_tasks_core->error_make(p, HTTP_GONE, "gone", NULL,
@@ -72,20 +77,11 @@ static const aigw_error_t *refusal(apr_pool_t *p, apr_status_t rv)
     }
 }
 
-/* Does SetHandler say one of ours there? Also where authorization has ended the request before its handler was known. */
-static int is_ours(request_rec *r)
-{
-    const core_dir_config *section = ap_get_core_module_config(r->per_dir_config);
-    const char *fault = NULL, *handler = section->expr_handler ? ap_expr_str_exec(r, section->expr_handler, &fault) : NULL;
-
-    return handler && !fault && !strncmp(handler, "aigw-", 5);
-}
-
 /* Where this server has the endpoint at its own address too, who may not ask it there may not by a task: Require, scopes and all. */
 static const aigw_error_t *permitted(request_rec *r, const char *endpoint)
 {
     request_rec *there = ap_sub_req_method_uri("POST", endpoint, r, NULL);
-    const int refused = (there->status == HTTP_UNAUTHORIZED || there->status == HTTP_FORBIDDEN) && is_ours(there);
+    const int refused = (there->status == HTTP_UNAUTHORIZED || there->status == HTTP_FORBIDDEN) && aigw_tasks_here(there);
 
     ap_destroy_sub_req(there);
     return refused ? aigw_tasks_core->error_make(r->pool, HTTP_FORBIDDEN, "insufficient_scope", "endpoint", "You may not ask %s.", endpoint)
@@ -145,6 +141,10 @@ const aigw_error_t *aigw_task_create(request_rec *r, const aigw_store_vt *vt, ai
     char *data;
     apr_size_t len;
 
+    if (!aigw_media_type_is_json(apr_table_get(r->headers_in, "Content-Type"))) {
+        return aigw_tasks_core->error_make(r->pool, HTTP_UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", NULL,
+                                           "The body must be JSON: send it with Content-Type: application/json.");
+    }
     if (error || (error = aigw_tasks_core->body_read(r, aigw_tasks_conf()->max_body, &data, &len))) {
         return error;
     }

@@ -240,6 +240,14 @@ static int handle_one(ask_t *ask)
     return ask->r->method_number == M_DELETE && !ask->events ? cancel(ask) : wrong_method(ask->r, ask->events ? "GET" : "GET, DELETE");
 }
 
+/* Behind the collection stands something that is no ID of ours. */
+static int is_nothing(request_rec *r)
+{
+    const char *tail = aigw_tasks_tail(r);
+
+    return tail && tail[strspn(tail, "/")];
+}
+
 int aigw_task_endpoint(request_rec *r)
 {
     ask_t *ask;
@@ -251,6 +259,9 @@ int aigw_task_endpoint(request_rec *r)
     ask->r = r;
     ask->jobs = ap_strstr_c(r->uri, "/jobs") != NULL;
     read_path(ask);
+    if (!*ask->id && is_nothing(r)) {
+        return refuse(ask, APR_NOTFOUND);
+    }
     if (!(ask->vt = aigw_tasks_core->store(&ask->store))) {
         return aigw_tasks_core->error_send(r, aigw_task_unavailable(r->pool));
     }

@@ -12,7 +12,7 @@ static void put_time(json_t *json, const char *name, apr_time_t t, apr_pool_t *p
 /* A JSON text that the store kept. */
 static void put_json(json_t *json, const char *name, const char *text)
 {
-    json_t *value = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    json_t *value = text ? json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
 
     json_object_set_new(json, name, value ? value : json_null());
 }

@@ -16,6 +16,8 @@ extern module AP_MODULE_DECLARE_DATA aigw_tasks_module;
 extern const aigw_core_t *aigw_tasks_core;
 extern APR_OPTIONAL_FN_TYPE(aigw_job_check) * aigw_tasks_check;
 extern APR_OPTIONAL_FN_TYPE(aigw_job_make) * aigw_tasks_make;
+extern APR_OPTIONAL_FN_TYPE(aigw_endpoint_tail) * aigw_tasks_tail;
+extern APR_OPTIONAL_FN_TYPE(aigw_endpoint_here) * aigw_tasks_here;
 extern APR_OPTIONAL_FN_TYPE(aigw_identity_recheck) * aigw_tasks_recheck; /* NULL: mod_aigw_auth is not there */
 extern APR_OPTIONAL_FN_TYPE(aigw_job_progress) * aigw_tasks_progress;
 extern APR_OPTIONAL_FN_TYPE(aigw_sse_sink) * aigw_tasks_sse_sink;

@@ -18,11 +18,6 @@ ok() { # STATUS TITLE
         echo "not ok $n - $2"
     fi
 }
-free_port() {
-    local p
-    while p=$((20000 + RANDOM % 20000)) && (exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; do :; done
-    echo $p
-}
 gone() { # PID FILE OF HTTPD
     [ ! -s "$1" ] || ! kill -0 "$(cat "$1")" 2>/dev/null
 }
@@ -35,6 +30,8 @@ answers() {
 ok "${PIPESTATUS[0]}" '--once ends well'
 grep -qE '[0-9]{2,} pieces in [0-9]+ ms' "$out/first"
 ok $? 'the answer came in pieces'
+grep -qE 'task [0-9a-f]{32}: completed' "$out/first"
+ok $? 'the task was completed'
 gone "$BUILD/quickstart/run-$port/httpd.pid"
 ok $? 'no httpd is left'
 

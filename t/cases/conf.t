@@ -158,8 +158,9 @@ push @whole, map { [$_, 'AIGW0341', qr/snippet:\d+ and \S*snippet:\d+ hold toget
     "AIGWCorsCredentials on\n<VirtualHost *:1>\nAIGWCorsOrigin *\n</VirtualHost>\n", "<VirtualHost *:1>\nAIGWCorsOrigin *\n<Directory $tmp>\n<Files x>\nAIGWCorsCredentials on\n</Files>\n</Directory>\n</VirtualHost>\n",
     "AIGWCorsOrigin *\n<If true>\nAIGWCorsCredentials on\n</If>\n";
 my @without = (
-    [qr/aigw_module|aigw_auth|aigw_ratelimit|aigw_test/, "ServerAdmin x\n", 'AIGW0201', qr/mod_aigw_stream needs mod_aigw .*load mod_aigw before mod_aigw_stream/],
-    [qr/aigw_module|aigw_stream|aigw_test/, "ServerAdmin x\n", 'AIGW0301', qr/mod_aigw_auth needs mod_aigw .*load mod_aigw before mod_aigw_auth/],
+    [qr/aigw_module|aigw_auth|aigw_ratelimit|aigw_tasks|aigw_test/, "ServerAdmin x\n", 'AIGW0201', qr/mod_aigw_stream needs mod_aigw .*load mod_aigw before mod_aigw_stream/],
+    [qr/aigw_module|aigw_stream|aigw_tasks|aigw_test/, "ServerAdmin x\n", 'AIGW0301', qr/mod_aigw_auth needs mod_aigw .*load mod_aigw before mod_aigw_auth/],
+    [qr/aigw_stream|aigw_test/, "ServerAdmin x\n", 'AIGW0601', qr/mod_aigw_tasks needs mod_aigw and mod_aigw_stream .*load them too/],
     [qr/proxy_balancer|lbmethod|hcheck/,  $good{balancer},   'AIGW0171', qr/a balancer needs mod_proxy_balancer.*a2enmod proxy_balancer/],
     [qr/ssl_module|http2/,                upstream('openai https://localhost/v1'), 'AIGW0175', qr/https needs mod_ssl: a2enmod ssl/],
 );
@@ -227,7 +228,7 @@ my @tls = (
     ['plain http needs nothing',         upstream('openai http://127.0.0.1:9/v1'),            1],
 );
 
-my @files = ('aigw.conf', 'cors.conf', 'ratelimit.conf', 'stream.conf', 'debian/aigw.conf');
+my @files = ('aigw.conf', 'cors.conf', 'ratelimit.conf', 'stream.conf', 'tasks.conf', 'debian/aigw.conf');
 plan tests => 2 * keys(%good) + 3 * @wrong + 2 * @whole + 2 * @without + 2 * @secrets + 3 * @no_secrets + 2 * @literal + 2 * @in_url + 2 * 2 + 2 * @tls + 4 * @files + 3 + 8 + 2 + 2 + 11 + 1,
     need_module('mod_aigw', 'mod_aigw_stream', 'mod_ssl', 'mod_proxy_balancer');
 
@@ -309,14 +310,14 @@ for my $file (@files) {
     my ($status, $words) = conf_check("Include \"$repository/conf/$file\"\n");
     is $status, 0, "conf/$file" or diag $words;
     unlike $words, qr/warn|AIGW\d/i, "conf/$file: nothing to be said";
-    ($status, $words) = conf_check("Include \"$repository/conf/$file\"\n", without => qr/aigw_stream/);
+    ($status, $words) = conf_check("Include \"$repository/conf/$file\"\n", without => qr/aigw_stream|aigw_tasks/);
     is $status, 0, "conf/$file without mod_aigw_stream" or diag $words;
     ($status, $words) = conf_check("Include \"$repository/conf/$file\"\n", without => qr/aigw/);
     is $status, 0, "conf/$file without any of ours" or diag $words;
 }
 {
     my ($libexec) = map { m{^LoadModule\s+status_module\s+"?(.*)/mod_status\.so} } split /\n/, AIGW::Services::slurp("$ENV{AIGW_BUILD}/base.conf");
-    my %define = (AIGW_PORT => 1, AIGW_RUN => "$tmp", AIGW_LIBEXEC => $libexec, AIGW_MODULES => "$ENV{AIGW_BUILD}/../modules/.libs", AIGW_HTDOCS => "$repository/conf/quickstart");
+    my %define = (AIGW_PORT => 1, AIGW_RUN => "$tmp", AIGW_LIBEXEC => $libexec, AIGW_MODULES => "$ENV{AIGW_BUILD}/../modules/.libs", AIGW_HTDOCS => "$repository/conf/quickstart", AIGW_STORE => "$tmp/tasks");
     my $defines = join ' ', map { "-C 'Define $_ \"$define{$_}\"'" } sort keys %define;
     my $words = qx($v->{httpd} -t -d $tmp $defines -f $repository/conf/quickstart.conf 2>&1);
     is $?, 0, 'conf/quickstart.conf' or diag $words;

@@ -9,7 +9,7 @@ use AIGW::Raw;
 use AIGW::Server;
 
 my @paths = ('', '/block');
-plan tests => @paths * 31 + 21, need_module('mod_aigw', 'mod_aigw_test');
+plan tests => @paths * 31 + 26, need_module('mod_aigw', 'mod_aigw_test');
 my $port = Apache::Test::vars('port');
 
 sub counts { return get('/test/counts', port => $port)->json }
@@ -72,6 +72,23 @@ my $before = counts()->{deferred};
 my $said = get('/test/defer?n=1&ms=300', port => $port)->content;
 is $said, "taken=1 deferred=$before\n", 'the response is there before the work is done';
 ok settled($before + 1), '… which is done after it';
+
+# What a call leaves to be done (here the module's own work at its settlement) comes after its response, whatever holds it up. In one child.
+{
+    my $s = AIGW::Server->new(conf => "<AIGWModel echo>\nAIGWUpstream echo\n</AIGWModel>\n<Location /defer>\nSetHandler aigw-test-defer\n</Location>\n"
+            . "<Location /counts>\nSetHandler aigw-test-counts\n</Location>\n<Location /v1/chat/completions>\nSetHandler aigw-chat-completions\n</Location>\n"
+            . (Apache::Test::have_module('mpm_prefork') ? "StartServers 1\nMaxRequestWorkers 1\n" : "StartServers 1\nServerLimit 1\nThreadsPerChild 8\nMaxRequestWorkers 8\nMinSpareThreads 1\nMaxSpareThreads 8\n"));
+    my $now = sub { return get('/counts', port => $s->{port})->json };
+    like get('/defer?hold=1', port => $s->{port})->content, qr/^taken=1 /, 'work that does not end';
+    my $old = $now->();
+    is chat('echo', 'hello', port => $s->{port})->text, 'hello', '… holds no response up';
+    is chat('echo', 'hello there', port => $s->{port}, stream => 1)->text, 'hello there', '… nor a stream';
+    $s->wait_for('the settlements', 30, sub { $now->()->{settled} >= $old->{settled} + 2 });
+    is $now->()->{deferred}, $old->{deferred}, '… what these calls leave to be done is not done yet';
+    get('/defer?n=0&go=1', port => $s->{port});
+    ok $s->wait_for('the work', 30, sub { $now->()->{deferred} >= $old->{deferred} + 3 }), '… and is, afterwards';
+    $s->stop;
+}
 
 # Bounded: one that is being done and 64 that wait. A server of its own: elsewhere a thousand calls may end at once, and nothing may be lost.
 {

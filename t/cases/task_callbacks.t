@@ -6,28 +6,30 @@ use AIGW::Client qw(get have_tls post_json);
 use AIGW::Conf qw(conf_check);
 use AIGW::Listener;
 use AIGW::Postgres;
+use AIGW::Redis;
 use AIGW::Server;
-use AIGW::Services qw(free_port slurp);
+use AIGW::Services qw(free_port slurp spew);
 use Digest::SHA qw(hmac_sha256);
 use JSON::PP ();
 use MIME::Base64 qw(decode_base64 encode_base64);
+use File::Temp ();
 use Time::HiRes qw(time);
 
 my $v      = Apache::Test::vars();
 my $json   = JSON::PP->new->canonical->utf8;
 my $prefork = Apache::Test::have_module('mpm_prefork');
-my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : ());
+my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 my $tls    = have_tls() && Apache::Test::have_module('mod_ssl');
-plan tests => 16 * @stores + 55 + ($tls ? 3 : 0), need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 16 * @stores + 57 + ($tls ? 3 : 0), need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 my @secret = map { 'whsec_' . encode_base64($_ x 32, '') } 'k', 'o';
 my $token  = 'path-that-is-a-secret';
-my @gateways;
+my (@gateways, $kept);
 
 # A gateway that may call these, with what else it is told.
 sub gateway {
     my ($allow, $conf, %o) = @_;
-    my $store = $o{pg} ? 'AIGWStore "pgsql:' . $o{pg}->conninfo . '"' : 'AIGWStore sqlite:data/aigw.db';
+    my $store = $o{store} // 'AIGWStore sqlite:data/aigw.db';
     my $gw = AIGW::Server->new(env => { HOOK_SECRET => $secret[0], HOOK_OLD => $secret[1], http_proxy => "http://127.0.0.1:$v->{dead_port}", https_proxy => "http://127.0.0.1:$v->{dead_port}" },
         conf => "LogLevel info aigw_tasks:trace8\n$store\nAIGWCallbackSecret env:HOOK_SECRET\nAIGWCallbackAllow $allow\n$conf\n<AIGWModel echo>\nAIGWUpstream echo\n</AIGWModel>\n<AIGWModel slow>\nAIGWUpstream echo words=1000 delay=50ms\n</AIGWModel>\n"
         . "<AIGWModel dead>\nAIGWUpstream openai http://127.0.0.1:$v->{dead_port}/v1 key=env:HOOK_OLD\n</AIGWModel>\nAIGWDefaultModel echo\n<Location /api/v1/tasks>\nSetHandler aigw-tasks\n</Location>\n");
@@ -63,9 +65,11 @@ sub body { my ($request) = @_; return $json->decode($request->{body}) }
 # ------------------------------------------------------------------ what is told, on each store
 
 for my $name (@stores) {
-    my $pg = $name eq 'pgsql' ? AIGW::Postgres->new : undef;
+    my $server = { pgsql => 'AIGW::Postgres', redis => 'AIGW::Redis' }->{$name};
+    $server &&= $server->new;
+    my $store = { pgsql => sub { 'AIGWStore "pgsql:' . $server->conninfo . '"' }, redis => sub { "AIGWStore redis\nAIGWRedis " . $server->url }, sqlite => sub { undef } }->{$name}->();
     my $up = AIGW::Listener->new(port => my $port = free_port());
-    my $gw = gateway("http://127.0.0.1:$port", "AIGWCallbackNetwork 127.0.0.0/8\nAIGWCallbackTimeout 10s\nAIGWCallbackRetry first=200ms max=1s for=1h", pg => $pg);
+    my $gw = gateway("http://127.0.0.1:$port", "AIGWCallbackNetwork 127.0.0.0/8\nAIGWCallbackTimeout 10s\nAIGWCallbackRetry first=200ms max=1s for=1h", store => $store);
     my $url = "http://127.0.0.1:$port/$token?a=b";
 
     my $r = post($gw, callback_url => $url);
@@ -81,6 +85,7 @@ for my $name (@stores) {
     is_deeply [$body->{type}, $body->{timestamp}, $body->{data}{result}{choices}[0]{message}{content}], ['task.completed', $body->{data}{completed_at}, 'one two'], '… says how it ended';
     is_deeply $body->{data}, task($gw, $id), '… and all that a GET does';
     ok arrived($gw, $id), '… and has arrived';
+    $kept = $hook;
 
     $id = make($gw, $url);
     my @three = map { next_hook($up, status => $_) } 500, 404, 200;
@@ -287,6 +292,30 @@ if ($tls) {
         my ($status, $said) = conf_check($_->[0], %env);
         like $status ? $said : 'it is taken', $_->[1], 'a mistake: ' . ($_->[0] =~ /(\S+ .*)\n\z/)[0] =~ s/whsec\S+/…/r;
         unlike $said, qr/not-a-secret-of-webhooks|\Q@{[substr $secret[0], 6, 20]}\E/, '… the secret is not repeated' if $_->[0] =~ /PLAIN|whsec/;
+    }
+}
+
+# ------------------------------------------------------------------ how a receiver verifies, as docs/callbacks.md says it
+
+{
+    my $page = slurp("$ENV{AIGW_SRC}/../docs/callbacks.md");
+    my $dir = File::Temp->newdir('callbacks-t-XXXXXX', DIR => $v->{t_logs});
+    my %tail = (python => "import json, sys\nfor case in json.load(open(sys.argv[1])):\n    print(int(verify(case[0], case[1], case[2].encode())))\n",
+        js => "for (const c of JSON.parse(require('fs').readFileSync(process.argv[2]))) console.log(Number(verify(c[0], c[1], Buffer.from(c[2]))));\n");
+    my ($header, $body) = @{ $kept }{qw(header body)};
+    my $old = $header->{'webhook-timestamp'} - 1000;
+    my %old = (%$header, 'webhook-timestamp' => $old, 'webhook-signature' => 'v1,' . encode_base64(hmac_sha256("$header->{'webhook-id'}.$old.$body", 'k' x 32), ''));
+    my %two = (%$header, 'webhook-signature' => "v1,AAAA $header->{'webhook-signature'}");
+    spew("$dir/cases.json", $json->encode([[$secret[0], $header, $body], [$secret[0], \%two, $body], [$secret[0], $header, "$body "], [$secret[1], $header, $body], [$secret[0], \%old, $body]]));
+    for (['python', 'python3'], ['js', 'node']) {
+        my ($language, $program) = @$_;
+        my ($code) = $page =~ /^```$language\n(.*?)^```/ms or die "docs/callbacks.md: no $language";
+        spew("$dir/verify.$language", $code . $tail{$language});
+      SKIP: {
+            `$program --version 2>&1`;
+            skip "no $program", 1 if $?;
+            is `$program $dir/verify.$language $dir/cases.json 2>&1`, "1\n1\n0\n0\n0\n", "docs/callbacks.md: in $program";
+        }
     }
 }
 
