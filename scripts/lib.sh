@@ -275,6 +275,18 @@ value() {
     sed -n "s/^$2 = //p" "$1/Makefile"
 }
 
+# free_port: one of 127.0.0.1 that is free, outside of the range that outgoing connections take theirs from: it stays free until it is used. As t/lib/AIGW/Services.pm.
+free_port() {
+    local low=10240 range port
+    range=$(($(cut -f1 /proc/sys/net/ipv4/ip_local_port_range 2>/dev/null || echo 32768) - low))
+    if [[ ${AIGW_TEST_PORTS:-} =~ ^([0-9]+):([1-9][0-9]+)$ ]]; then
+        low=${BASH_REMATCH[1]} range=$((BASH_REMATCH[2] - 32))
+    fi
+    [ "$range" -gt 900 ] || low=20000 range=20000 # no room: any port
+    while port=$((low + (RANDOM * 32768 + RANDOM) % range)) && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
+    echo "$port"
+}
+
 # --- sources --------------------------------------------------------------------------------------------------------------------------
 
 # source_files PATTERN...: git's idea of our files (new ones too), or in a tarball all there are; relative to TOP, one a line

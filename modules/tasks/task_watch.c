@@ -131,12 +131,20 @@ void aigw_task_watch_give(aigw_task_news_t *news)
 
 /* ------------------------------------------------------------------ who watches */
 
+/* n: of a read or a write. */
+static void check_event(ssize_t n)
+{
+    if (n < 0 && errno != EAGAIN) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, errno, table.server, "AIGW0621: who watches a task cannot be woken");
+    }
+}
+
 static void wake(const aigw_task_watch_t *watch)
 {
     const apr_uint64_t one = 1;
 
-    if (watch->fd >= 0 && write(watch->fd, &one, sizeof one) < 0 && errno != EAGAIN) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, errno, table.server, "AIGW0621: who watches a task cannot be woken");
+    if (watch->fd >= 0) {
+        check_event(write(watch->fd, &one, sizeof one));
     }
 }
 
@@ -250,8 +258,8 @@ aigw_task_news_t *aigw_task_watch_take(aigw_task_watch_t *watch, const aigw_task
     aigw_task_news_t *news;
     sigset_t before;
 
-    if (watch->fd >= 0 && read(watch->fd, &n, sizeof n) < 0 && errno != EAGAIN) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, errno, table.server, "AIGW0621: who watches a task cannot be woken");
+    if (watch->fd >= 0) {
+        check_event(read(watch->fd, &n, sizeof n));
     }
     lock(&before);
     news = watch->of->news;

@@ -24,7 +24,7 @@ my %CONF  = (
     worker  => "StartServers 1\nServerLimit 4\nThreadsPerChild 32\nMaxRequestWorkers 64\nMinSpareThreads 1\nMaxSpareThreads 128\n",
     prefork => "StartServers 4\nServerLimit 60\nMaxRequestWorkers 40\nMinSpareServers 2\nMaxSpareServers 40\n",
 );
-plan tests => 66 * @stores, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 68 * @stores, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 my %key = map { $_ => "aigw_${_}_" . substr sha256_hex("secret of $_"), 0, 43 } qw(alice bob);
 my $keys = join '', map { qq({"id":"$_","sha256":"@{[sha256_hex($key{$_})]}","user":"$_"}\n) } sort keys %key;
@@ -153,7 +153,8 @@ for my $name (@stores) {
         is_deeply [@$body{qw(stream stream_options)}], [JSON::PP::true, { include_usage => JSON::PP::true }], '… which was asked for a stream, with usage';
     }
     is +(rest_of(follow($at, ($raw->('tools', {}))[1])))[-1]{data} =~ /"tool_calls":(\[.*?\}\}\])/ ? JSON::PP::decode_json($1)->[1]{function}{arguments} : '', '{"zone": "Europe/Zurich"}', 'tool calls are put together';
-    is json((rest_of(follow($at, ($raw->('whole', {}))[1])))[-1])->{result}{choices}[0]{message}{content}, 'one two three four five', 'a model server that does not stream';
+    my @ends = map { my $what = $_; map { (rest_of(follow($at, ($raw->($what, {}))[1])))[-1] } 1 .. 10 } 'tools', 'whole';
+    is scalar(grep { (json($_)->{result}{choices}[0]{message}{content} // '') eq 'one two three four five' } @ends), 10, 'a model server that does not stream';
     is json((rest_of(follow($at, ($raw->('reset-mid-event', {}))[1])))[-1])->{error}{code}, 'upstream_reset', 'one that breaks off';
     {
         my $tag = tag();
@@ -163,11 +164,11 @@ for my $name (@stores) {
 
     # --- a large answer comes whole
     my $word = 'w' x 500;
-    $id = create($gw, { endpoint => '/v1/chat', body => { message => join ' ', ($word) x 1500 } })->json->{task_id};
+    $id = create($gw, { endpoint => '/v1/chat', body => { message => join ' ', ($word) x 800 } })->json->{task_id};
     my $slow = AIGW::Client->new(port => $at->{port}, rcvbuf => 4096, timeout => $PATIENCE);
     $slow->request(GET => "/api/v1/tasks/$id/events", as('alice'));
     $slow->head;
-    is length json((rest_of($slow))[-1])->{result}{content}, 1500 * 501 - 1, 'a large answer';
+    is length json((rest_of($slow))[-1])->{result}{content}, 800 * 501 - 1, 'a large answer';
 
     # --- many
     my $n = $SIZE{$mpm};
@@ -195,31 +196,42 @@ for my $name (@stores) {
     pass 'clients that go are noticed';
     AIGW::Client::once(DELETE => "/api/v1/tasks/$id", %at, as('alice'));
 
-    # --- a graceful restart
-    $id = slow($gw, 200);
-    $c = follow($at, $id);
+    # --- a graceful restart: the upstream holds the task for as long as it takes
+    my ($tag, $held) = $raw->('gate:3', {}, max_tokens => 4);
+    $c = follow($at, $held);
     do { $seen = next_event($c) } until $seen->{event} eq 'task.progress';
+    my $waiting = AIGW::Client->new(%at, timeout => $PATIENCE);
+    $waiting->request(GET => "/api/v1/tasks/$held", as('alice', Prefer => 'wait=20'));
+    my $since = now();
+    get('/api/v1/tasks?limit=1', %at, as('alice')) for 1 .. 3;    # it is there by now
     my @who = $at->children;
     $at->signal('USR1');
     @more = ($seen, rest_of($c));
+    is $waiting->response->json->{status}, 'running', 'graceful restart: who waits is told how it stands';
+    cmp_ok now() - $since, '<', 15, '… at once';
     ok $c->{r}->complete, 'graceful restart: the stream ends as it should';
     isnt $more[-1]{event}, 'task.completed', '… before the task';
-    my @after = rest_of(follow_again($at, $id, $more[-1]{id}));
+    $c = follow_again($at, $held, $more[-1]{id});
+    raw_go($tag);
+    my @after = rest_of($c);
     is_deeply out_of_order(map { $_->{id} } @more, @after), [], '… and goes on elsewhere where it was';
-    is_deeply [json($after[-1])->{status}, scalar split ' ', json($after[-1])->{result}{choices}[0]{message}{content}], ['completed', 200], '… to the end';
+    is_deeply [json($after[-1])->{status}, json($after[-1])->{result}{choices}[0]{message}{content}], ['completed', 'one two three four five'], '… to the end';
     $at->wait_gone($PATIENCE, @who);
     pass '… and holds no child back';
 
     # --- killed
-    $id = slow($gw, 160);
-    $c = follow($at, $id);
+    ($tag, $held) = $raw->('gate:3', {}, max_tokens => 4);
+    $c = follow($at, $held);
     do { $seen = next_event($c) } until $seen->{event} eq 'task.progress';
     kill KILL => map { (split m{/})[0] } map { $_->children } $gw, $pg ? $at : ();
     @more = ($seen, rest_of($c));
     ok !$c->{r}->complete, 'killed: the stream breaks';
-    @after = rest_of(follow_again($at, $id, $more[-1]{id}));
+    $c = follow_again($at, $held, $more[-1]{id});
+    raw_wait('request', tag => $tag, n => 2, timeout => $PATIENCE);
+    raw_go($tag);
+    @after = rest_of($c);
     is_deeply out_of_order(map { $_->{id} } @more, @after), [], '… it goes on where it was, though the task begins once more';
-    is_deeply [json($after[-1])->{status}, scalar split(' ', json($after[-1])->{result}{choices}[0]{message}{content}), json($after[-1])->{attempts} > 1 ? 1 : 0], ['completed', 160, 1], '… to the end';
+    is_deeply [json($after[-1])->{status}, json($after[-1])->{attempts}, json($after[-1])->{result}{choices}[0]{message}{content}], ['completed', 2, 'one two three four five'], '… to the end';
 
     # --- Prefer: wait=N
     my $r = create($gw, { prompt => 'one two' }, Prefer => 'respond-async, wait=20');
