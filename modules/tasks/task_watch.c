@@ -369,8 +369,8 @@ static aigw_task_news_t *compare(apr_pool_t *p, const wanted_t *wanted, const ai
 
 static void look_at(apr_pool_t *p, apr_pool_t *one, const wanted_t *wanted, int n)
 {
-    const aigw_task_t *tasks[LOOK_MAX];
-    const char *ids[LOOK_MAX];
+    const aigw_task_t **tasks = apr_pcalloc(p, (apr_size_t)n * sizeof *tasks);
+    const char **ids = apr_pcalloc(p, (apr_size_t)n * sizeof *ids);
     watched_t *watched;
     sigset_t before;
     int i;
