@@ -153,8 +153,8 @@ static void wake_all(const watched_t *watched)
 {
     aigw_task_watch_t *watch;
 
-    APR_RING_FOREACH(watch, &watched->watches, aigw_task_watch_t, link)
-    {
+    for (watch = APR_RING_FIRST(&watched->watches); watch != APR_RING_SENTINEL(&watched->watches, aigw_task_watch_t, link);
+         watch = APR_RING_NEXT(watch, link)) {
         wake(watch);
     }
 }
