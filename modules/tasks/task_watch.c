@@ -362,7 +362,7 @@ static aigw_task_news_t *compare(apr_pool_t *p, const wanted_t *wanted, const ai
 static void look_at(apr_pool_t *p, apr_pool_t *one, const wanted_t *wanted, int n)
 {
     const aigw_task_t *tasks[LOOK_MAX];
-    const char *ids[LOOK_MAX];
+    const char *ids[LOOK_MAX] = {NULL};
     watched_t *watched;
     sigset_t before;
     int i;
