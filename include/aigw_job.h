@@ -3,6 +3,9 @@
 #ifndef AIGW_JOB_H
 #define AIGW_JOB_H
 
+/* A member of a job's chat: how many words the built-in model says. Of a client's own request it means nothing. */
+#define AIGW_TASK_STEPS "aigw_steps"
+
 #include <apr_optional.h>
 #include "aigw_call.h"
 #include "aigw_sink.h"

@@ -141,7 +141,7 @@ local function finish(id, owner, from, state, fields)
   local more = call('HMGET', key_of, 'ttl', 'callback_url')
   local expires = text(now + tonumber(more[1]))
   call('HSET', key_of, 'state', state, 'completed', text(now), 'expires', expires, unpack(fields))
-  call('HDEL', key_of, 'entry')
+  call('HDEL', key_of, 'entry', 'request') -- what it was asked nobody needs any more
   call('ZADD', key('task-expire'), expires, id)
   count(from, state)
   if call('HINCRBY', key('task-owners'), owner, -1) <= 0 then

@@ -117,9 +117,14 @@ static void begin(apr_pool_t *p, const aigw_task_t *task, const aigw_task_lease_
         over(run, outcome(run));
     }
     apr_thread_mutex_unlock(runner.mutex);
-    if (ready && aigw_task_run_start(run) != APR_SUCCESS) { /* the child is stopping */
+    if (ready) {
+        const apr_status_t rv = aigw_task_run_start(run);
+
         apr_thread_mutex_lock(runner.mutex);
-        over(run, AIGW_TASK_PENDING);
+        run->started = 1;        /* it may have ended, but nobody but this thread frees it */
+        if (rv != APR_SUCCESS) { /* the child is stopping */
+            over(run, AIGW_TASK_PENDING);
+        }
         apr_thread_mutex_unlock(runner.mutex);
     }
 }
@@ -450,6 +455,26 @@ void aigw_task_runner_wake(void)
         apr_thread_mutex_unlock(runner.mutex);
         aigw_signals_release(&before);
     }
+}
+
+void aigw_task_runner_cancel(const char *id)
+{
+    aigw_task_run_t *run;
+    sigset_t before;
+
+    if (!runner.thread) {
+        return;
+    }
+    aigw_signals_hold(&before);
+    apr_thread_mutex_lock(runner.mutex);
+    APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
+    {
+        if (run->started && !strcmp(run->lease.id, id)) {
+            cancel(run);
+        }
+    }
+    apr_thread_mutex_unlock(runner.mutex);
+    aigw_signals_release(&before);
 }
 
 /* ------------------------------------------------------------------ the end of the child */

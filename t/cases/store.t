@@ -11,7 +11,7 @@ use AIGW::Server;
 use Time::HiRes qw(sleep time);
 
 use constant { PENDING => 0, RUNNING => 1, COMPLETED => 2, FAILED => 3, CANCELLED => 4, ANY => -1, SECOND => 1_000_000, DAY => 86_400_000_000 };
-use constant SUITE => 73;
+use constant SUITE => 75;
 
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 plan tests => SUITE * @stores, need_module('mod_aigw', 'mod_aigw_test');
@@ -78,6 +78,7 @@ sub suite {
     is create('erin', max => 2, once => { key => 'x', fingerprint => 'y' })->{rv}, 'full', '… nor with a key';
     is create('erin', max => 3, once => { key => 'x', fingerprint => 'z' })->{rv}, 'ok', '… which a refusal has not used up';
     is op('cancel', id => $last->{task}{id}, owner => 'erin')->{task}{state}, CANCELLED, 'one is cancelled';
+    is op('get', id => $last->{task}{id}, owner => 'erin', with => \1)->{task}{request}, undef, '… and what was asked goes with it: making and cancelling fills no disk';
     is create('erin', max => 3)->{rv}, 'ok', '… and makes room';
 
     # --- pages
@@ -122,6 +123,7 @@ sub suite {
     is end($turns[0], COMPLETED, result => '"another"'), 'written', '… twice';
     my $done = op('get', id => $turns[0]{id}, owner => $turns[0]{owner}, with => \1)->{task};
     is_deeply [@$done{qw(state result usage progress tokens)}], [COMPLETED, '{"text":"ü"}', '{"total_tokens":3}', 1, 3], '… is what was first said';
+    is $done->{request}, undef, '… and what was asked is not kept any more';
     cmp_ok abs($done->{expires} - $done->{completed} - 60 * SECOND), '<', SECOND, '… and is kept for so long';
     is beat($turns[0]), 'lost', '… and lives no more';
     is op('cancel', id => $turns[1]{id}, owner => $turns[1]{owner})->{task}{cancelling}, 1, 'one that runs is told to end';
