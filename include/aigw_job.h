@@ -7,7 +7,7 @@
 #include "aigw_call.h"
 #include "aigw_sink.h"
 
-/* The call is over, once for every call that was started; in a thread that may block, while the call is still there. text: the answer's JSON, malloc'ed and now the callee's, len bytes; NULL: it failed,
+/* The call is over, once for every call that was started; in a thread that may block, while the call is still there. text: the answer's JSON, malloc'ed and now the callee's, len bytes without a NUL behind them; NULL: it failed,
  * and error says why (in call->pool). A call that was cancelled has failed, too. */
 typedef void (*aigw_job_done_fn)(void *baton, aigw_call_t *call, char *text, apr_size_t len, const aigw_error_t *error);
 
