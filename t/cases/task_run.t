@@ -84,7 +84,7 @@ AIGWDefaultModel echo
 </Location>
 CONF
 my $port = $s->{port};
-plan tests => 39, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 41, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 sub at { my ($who) = @_; return (port => $port, headers => [Authorization => 'Bearer ' . ($line{$who} ? secret_of($who) : $who)]) }
 sub make { my ($who, $body, $path) = @_; return post_json($path // $tasks, $body, at($who)) }
@@ -131,6 +131,17 @@ sub two {
     my $t = ended('tokens-2', make('tokens-1', raw(tag(), max_tokens => 5000))->json->{task_id});
     is said($t), 'failed rate_limit_exceeded', 'what is larger than the limit fails at once';
     like $t->{error}{message}, qr/too large for the limit of tokens 1000/, '… and says why';
+}
+
+# ------------------------------------------------------------------ a gateway behind this one that stops
+{
+    my $tag = tag();
+    my $began = time;
+    my $task = make('dead-1', raw($tag, scenario => 'status:503:shutting_down'))->json->{task_id};
+    raw_wait('request', tag => $tag, n => 3, timeout => 60);
+    cmp_ok time - $began, '>=', 2, 'a gateway that is asked and says that it is stopping is asked again, after a pause';
+    AIGW::Client::once(DELETE => "$tasks/$task", at('dead-2'));
+    is said(my $t = ended('dead-2', $task)), 'cancelled', '… until its owner has had enough';
 }
 
 # ------------------------------------------------------------------ a child that dies with a slot
