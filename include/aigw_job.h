@@ -3,11 +3,14 @@
 #ifndef AIGW_JOB_H
 #define AIGW_JOB_H
 
+/* A member of a job's chat: how many words the built-in model says. Of a client's own request it means nothing. */
+#define AIGW_TASK_STEPS "aigw_steps"
+
 #include <apr_optional.h>
 #include "aigw_call.h"
 #include "aigw_sink.h"
 
-/* The call is over, once for every call that was started; in a thread that may block, while the call is still there. text: the answer's JSON, malloc'ed and now the callee's, len bytes without a NUL behind them; NULL: it failed,
+/* The call is over, once for every call that was started; in a thread that may block, while the call is still there. text: the answer's JSON, malloc'ed and now the callee's, len bytes and a NUL behind them; NULL: it failed,
  * and error says why (in call->pool). A call that was cancelled has failed, too. */
 typedef void (*aigw_job_done_fn)(void *baton, aigw_call_t *call, char *text, apr_size_t len, const aigw_error_t *error);
 

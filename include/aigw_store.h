@@ -39,8 +39,9 @@ typedef struct aigw_task_t {
     const char *identity; /* JSON: what a call must know of who asked (tier, scopes, models, key, address, expiry); without any secret */
     const char *endpoint; /* "/v1/chat/completions" */
     const char *model;    /* as in the catalogue */
-    const char *request;  /* the body for that endpoint, JSON. NULL where it was not asked for */
-    int priority;         /* -100..100, higher first among the owner's own */
+    const char *
+        request; /* the body for that endpoint, JSON. NULL where it was not asked for, and once the task is over: it is kept no longer than it is needed */
+    int priority; /* -100..100, higher first among the owner's own */
     aigw_task_state_e state;
     int attempts;       /* how often it was begun, without those that were handed back */
     apr_int64_t claims; /* how often it was claimed or taken back, all of them: as aigw_task_lease_t.number it only grows */

@@ -154,6 +154,13 @@ apt_get() {
         "$LOGS/apt.status" -q -y -o DPkg::Lock::Timeout=120 -o APT::Status-Fd=3 "$@"
 }
 
+# Debian's PostgreSQL makes a database and starts a server for it when it is installed, unless this is said before. The tests start their own.
+no_database_of_its_own() { # PACKAGE...
+    case " $* " in *' postgresql '*) ;; *) return 0 ;; esac
+    [ -e /etc/postgresql-common/createcluster.conf ] || [ -d /etc/postgresql ] ||
+        as_root sh -c 'mkdir -p /etc/postgresql-common && echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf'
+}
+
 # packages SPEC...: installs what is missing of them, or ends the script with the remedy.
 packages() {
     local missing log=$LOGS/packages.log line
@@ -177,6 +184,8 @@ packages() {
     STEP_DETAIL=apt_detail STEP_KEEP=apt-get
     # an out-of-date list is better than none: whether this matters is seen in the next step
     step 'package lists' "$log" apt_get update || :
+    # shellcheck disable=SC2086
+    no_database_of_its_own $missing
     # shellcheck disable=SC2086
     must_step "install $(wc -w <<<"$missing" | tr -d ' ') packages, and what they need" "$log" "Is the network there? By hand, as root: $line" \
         apt_get install --no-install-recommends $missing
@@ -264,6 +273,18 @@ build_tree() { # ARGUMENT of configure...
 # value FOLDER NAME: what configure found out, from the top Makefile
 value() {
     sed -n "s/^$2 = //p" "$1/Makefile"
+}
+
+# free_port: one of 127.0.0.1 that is free, outside of the range that outgoing connections take theirs from: it stays free until it is used. As t/lib/AIGW/Services.pm.
+free_port() {
+    local low=10240 range port
+    range=$(($(cut -f1 /proc/sys/net/ipv4/ip_local_port_range 2>/dev/null || echo 32768) - low))
+    if [[ ${AIGW_TEST_PORTS:-} =~ ^([0-9]+):([1-9][0-9]+)$ ]]; then
+        low=${BASH_REMATCH[1]} range=$((BASH_REMATCH[2] - 32))
+    fi
+    [ "$range" -gt 900 ] || low=20000 range=20000 # no room: any port
+    while port=$((low + (RANDOM * 32768 + RANDOM) % range)) && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
+    echo "$port"
 }
 
 # --- sources --------------------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,10 @@ set -u
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
 build=$(cd "$1" && pwd -P) || exit 1
 package=${2:-}
-PATH=$PATH:/usr/sbin:/sbin
+# shellcheck disable=SC2034
+TOP=$top
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
 a2enmod=$package/usr/sbin/a2enmod
 available=$package/etc/apache2/mods-available
 httpd=$(sed -n 's/^HTTPD = //p' "$build/Makefile")
@@ -53,11 +56,6 @@ says() { # TITLE PATTERN: of what was printed last
 }
 
 # --- the tree: the package's files and ours, as make install would put them there ---
-free_port() {
-    local p
-    while p=$((20000 + RANDOM % 20000)) && (exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; do :; done
-    echo $p
-}
 port=$(free_port)
 mkdir -p "$tree/mods-available" "$tree/mods-enabled" "$tree/run" "$tree/htdocs"
 if [ -n "$package" ]; then

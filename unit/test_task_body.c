@@ -83,7 +83,9 @@ START_TEST(a_prompt_is_a_chat_of_one_message)
     ck_assert_str_eq(body.prefix, "");
     ck_assert(reads("{\"steps\":1e2,\"model\":\"m\\\"\",\"prompt\":\"x\",\"ttl\":1}"));
     ck_assert_str_eq(body.request, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"model\":\"m\\\"\",\"max_tokens\":100}");
+    ck_assert_int_eq(body.steps, 100);
     ck_assert(reads("{\"prompt\":\"x\",\"model\":null,\"steps\":null}"));
+    ck_assert_int_eq(body.steps, 0);
     ck_assert_str_eq(body.request, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}");
 }
 END_TEST

@@ -26,7 +26,7 @@ static struct {
     apr_thread_mutex_t *mutex;
     apr_thread_mutex_t *memory; /* prefork: of the child's pools */
     apr_thread_pool_t *helpers;
-    volatile apr_uint32_t stopping;
+    volatile apr_uint32_t stopping, leaving;
 } child;
 
 /* Before anything else of the child goes: mod_proxy's pools assert that no connection is in use, and calls that drain, which httpd does not count, may still be. */
@@ -160,6 +160,7 @@ static void on_term(int sig, siginfo_t *info, void *context)
 
 void aigw_child_stopping(apr_pool_t *pchild, int graceful)
 {
+    apr_atomic_set32(&child.leaving, 1);
     if (graceful) {
         struct sigaction act;
 
@@ -179,4 +180,14 @@ void aigw_child_stopping(apr_pool_t *pchild, int graceful)
 int aigw_child_is_stopping(void)
 {
     return apr_atomic_read32(&child.stopping);
+}
+
+/* Each of them can be late. The MPM's main thread says that the child runs when it has started the threads: on a busy machine one of these may have said by then that it is
+ * stopping (MaxConnectionsPerChild 1), and that is lost. It is the listener itself then that has told us before it looks whether it can go. But where the main thread
+ * stops the child, the listener may have gone before we are told. */
+int aigw_child_is_leaving(void)
+{
+    int state = 0;
+
+    return apr_atomic_read32(&child.leaving) || (ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING);
 }

@@ -20,6 +20,9 @@ apr_status_t aigw_child_help(apr_thread_start_t fn, void *baton);
 /* 1 once this child is being stopped the hard way: threads that wait for an upstream must give up. Any thread. */
 int aigw_child_is_stopping(void);
 
+/* 1 once this child is being stopped, gracefully too: it was told so, or has had its MaxConnectionsPerChild. Any thread. */
+int aigw_child_is_leaving(void);
+
 /* child_stopping: on a hard stop every call ends now. */
 void aigw_child_stopping(apr_pool_t *pchild, int graceful);
 

@@ -1,5 +1,6 @@
 #include "park.h"
 #include "call.h"
+#include "child.h"
 #include "client.h"
 #include "conf.h"
 #include "detached.h"
@@ -104,13 +105,6 @@ static int core_is_as_known(conn_rec *c)
     core_net_rec *net = f->ctx;
 
     return !ap_cstr_casecmp(f->frec->name, "core") && net && net->c == c && net->client_socket == ap_get_conn_socket(c);
-}
-
-static int mpm_is_stopping(void)
-{
-    int state = 0;
-
-    return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
 }
 
 static apr_status_t count_out(void *data)
@@ -482,7 +476,7 @@ static int pre_connection(conn_rec *c, void *csd)
         park_t *park = apr_pcalloc(c->pool, sizeof *park);
         park->c = c;
         park->event_fd = -1;
-        if (!mpm_is_stopping()) {
+        if (!aigw_child_is_leaving()) {
             apr_atomic_inc32(&counted);
             apr_pool_cleanup_register(c->pool, NULL, count_out, apr_pool_cleanup_null);
         }

@@ -77,6 +77,7 @@ apr_status_t aigw_task_body_read(aigw_task_body_t *body, const char *text, apr_s
         APR_SUCCESS) {
         return wrong(fault, "validation_error", what.param, what.message);
     }
+    body->steps = is_short && values[STEPS].present ? values[STEPS].integer : 0;
     body->priority = (int)values[PRIORITY].integer;
     body->ttl = values[TTL].present ? apr_time_from_sec(values[TTL].integer) : ttl;
     body->callback_url = values[CALLBACK].text;

@@ -23,6 +23,7 @@ typedef struct aigw_task_body_t {
     apr_size_t len;
     const char
         *prefix; /* what stands before the name of a member of request where a mistake in it is told: "body.", or "" in the short form */
+    apr_int64_t steps; /* of the short form, 1..AIGW_TASK_STEPS_MAX; request has them as max_tokens. 0: not said */
     int priority;
     apr_interval_time_t ttl; /* microseconds */
     const char *

@@ -2,6 +2,7 @@
 #include "../core/conf.h"
 #include "../core/error.h"
 #include "aigw_chat.h"
+#include "aigw_job.h"
 
 #include <http_core.h>
 #include <apr_strings.h>
@@ -94,6 +95,15 @@ static int take(aigw_echo_conf_t *conf, const aigw_json_scan_t *scan, const aigw
     return 1;
 }
 
+/* A task's number of steps; 0: it has none. */
+static apr_int64_t steps_of(const aigw_call_t *call, const aigw_json_scan_t *scan)
+{
+    const aigw_json_member_t *steps = scan && !call->client ? aigw_json_member(scan, AIGW_TASK_STEPS) : NULL;
+    apr_int64_t n = 0;
+
+    return steps && aigw_json_int(scan, &steps->value, &n) && n > 0 && n <= WORDS_MAX ? n : 0;
+}
+
 const aigw_error_t *aigw_echo_conf_of(aigw_call_t *call, aigw_echo_conf_t *conf)
 {
     const aigw_echo_conf_t *said = call->model->upstream->provider_conf;
@@ -104,6 +114,9 @@ const aigw_error_t *aigw_echo_conf_of(aigw_call_t *call, aigw_echo_conf_t *conf)
     apr_int64_t n;
 
     *conf = said ? *said : defaults;
+    if ((n = steps_of(call, scan)) > 0) {
+        conf->words = n;
+    }
     if (!own || !aigw_conf_dir(call->pool, call->per_dir)->echo_request_settings) {
         return NULL;
     }

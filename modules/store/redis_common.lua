@@ -56,12 +56,20 @@ local function task_of(id, fields)
   return call('HMGET', key('task:', id), unpack(fields))
 end
 
+-- Its TTL is over, whether it was swept away or not.
+local function is_over(task)
+  local expires = tonumber(task[18])
+  return expires > 0 and expires <= now
+end
+
 -- 'ok' and the task; 'gone'; 'notfound', also where it is another's.
 local function read(id, owner, fields)
   local task = task_of(id, fields)
   if task[2] then
-    if task[2] == owner then
+    if task[2] == owner and not is_over(task) then
       return 'ok', task
+    elseif task[2] == owner and tonumber(task[18]) > now - DAY * 1000 then
+      return 'gone'
     end
   elseif call('GET', key('task-gone:', id)) == owner then
     return 'gone'
@@ -133,7 +141,7 @@ local function finish(id, owner, from, state, fields)
   local more = call('HMGET', key_of, 'ttl', 'callback_url')
   local expires = text(now + tonumber(more[1]))
   call('HSET', key_of, 'state', state, 'completed', text(now), 'expires', expires, unpack(fields))
-  call('HDEL', key_of, 'entry')
+  call('HDEL', key_of, 'entry', 'request') -- what it was asked nobody needs any more
   call('ZADD', key('task-expire'), expires, id)
   count(from, state)
   if call('HINCRBY', key('task-owners'), owner, -1) <= 0 then

@@ -64,9 +64,12 @@ static apr_status_t count_all(aigw_sql_t *sql, apr_pool_t *p, const apr_array_he
 
 /* ------------------------------------------------------------------ cancel */
 
-AIGW_SQL_STATEMENT(task_cancel, TASK_CANCEL,
-                   "UPDATE aigw_task SET state = 4, completed = {now}, expires = {now} + ttl WHERE id = $1 AND owner = $2 AND state = 0 "
-                   "RETURNING callback_url");
+/* Who ends a task takes its request out: nobody needs it any more, and a user who makes and cancels large ones must not fill the disk. */
+
+AIGW_SQL_STATEMENT(
+    task_cancel, TASK_CANCEL,
+    "UPDATE aigw_task SET state = 4, request = '', completed = {now}, expires = {now} + ttl WHERE id = $1 AND owner = $2 AND state = 0 "
+    "RETURNING callback_url");
 AIGW_SQL_STATEMENT(task_cancelling, TASK_CANCELLING, "UPDATE aigw_task SET cancelling = 1 WHERE id = $1 AND owner = $2 AND state = 1");
 
 apr_status_t aigw_sql_task_cancel(aigw_sql_t *sql, apr_pool_t *p, const char *id, const char *owner, const aigw_task_t **task)
@@ -169,11 +172,12 @@ apr_status_t aigw_sql_task_beat(aigw_sql_t *sql, apr_pool_t *p, aigw_task_beat_t
 }
 
 /* The lease stays written: the same end may be told twice. */
-AIGW_SQL_STATEMENT(task_end, TASK_END,
-                   "UPDATE aigw_task SET state = $4, result = $5, error = $6, usage = $7, tokens = $8, progress = CASE CAST($4 AS INTEGER) "
-                   "WHEN 2 THEN 1 ELSE progress END,"
-                   " completed = {now}, expires = {now} + ttl WHERE id = $1 AND state = 1 AND lease_holder = $2 AND lease_number = $3 "
-                   "RETURNING owner, callback_url");
+AIGW_SQL_STATEMENT(
+    task_end, TASK_END,
+    "UPDATE aigw_task SET state = $4, request = '', result = $5, error = $6, usage = $7, tokens = $8, progress = CASE CAST($4 AS INTEGER) "
+    "WHEN 2 THEN 1 ELSE progress END,"
+    " completed = {now}, expires = {now} + ttl WHERE id = $1 AND state = 1 AND lease_holder = $2 AND lease_number = $3 "
+    "RETURNING owner, callback_url");
 AIGW_SQL_STATEMENT(task_back, TASK_BACK,
                    "UPDATE aigw_task SET state = 0, attempts = attempts - 1, started = CASE attempts WHEN 1 THEN 0 ELSE started END, "
                    "progress = 0, tokens = -1, later = CASE CAST($4 AS {bigint}) WHEN 0 "
@@ -247,10 +251,11 @@ AIGW_SQL_STATEMENT(lease_over, LEASE_OVER,
 AIGW_SQL_STATEMENT(lease_back, LEASE_BACK,
                    "UPDATE aigw_task SET state = 0, progress = 0, tokens = -1, lease_number = lease_number + 1 WHERE id = $1 AND state = 1 "
                    "AND lease_until < {now}");
-AIGW_SQL_STATEMENT(lease_end, LEASE_END,
-                   "UPDATE aigw_task SET state = $2, error = $3, completed = {now}, expires = {now} + ttl, lease_number = lease_number + 1 "
-                   "WHERE id = $1 AND"
-                   " state = 1 AND lease_until < {now}");
+AIGW_SQL_STATEMENT(
+    lease_end, LEASE_END,
+    "UPDATE aigw_task SET state = $2, request = '', error = $3, completed = {now}, expires = {now} + ttl, lease_number = lease_number + 1 "
+    "WHERE id = $1 AND"
+    " state = 1 AND lease_until < {now}");
 AIGW_SQL_STATEMENT(ttl_over, TTL_OVER,
                    "SELECT id, owner FROM aigw_task WHERE state > 1 AND expires <= {now} ORDER BY expires LIMIT $1 {skip}");
 AIGW_SQL_STATEMENT(gone_add, GONE_ADD,

@@ -27,6 +27,9 @@ const aigw_task_t *aigw_sql_task_of(const aigw_sql_rows_t *rows, int row, apr_po
     task->claims = aigw_sql_cell_int(rows, row, 20);
     if (rows->columns > 21) {
         task->request = aigw_sql_cell_text(rows, row, 21);
+        if (task->request && !*task->request) { /* it is over */
+            task->request = NULL;
+        }
         task->result = aigw_sql_cell_text(rows, row, 22);
     }
     return task;

@@ -71,6 +71,7 @@ const aigw_task_t *aigw_store_redis_task(const aigw_redis_reply_t *reply, apr_po
     task->ttl = aigw_store_redis_int(&fields[TTL]);
     task->claims = aigw_store_redis_int(&fields[NUMBER]);
     task->callback_url = aigw_store_redis_text(&fields[CALLBACK_URL]);
+    task->claims = aigw_store_redis_int(&fields[NUMBER]);
     if (reply->count >= AIGW_STORE_REDIS_FIELDS) {
         task->request = aigw_store_redis_text(&fields[REQUEST]);
         task->result = aigw_store_redis_text(&fields[RESULT]);

@@ -144,12 +144,24 @@ void aigw_answer_send(request_rec *r, char *text, apr_size_t len)
     apr_brigade_destroy(bb);
 }
 
-/* malloc'ed; NULL without memory. */
+/* The body that was handed through, NUL-terminated. */
+static char *take_raw(aigw_answer_t *answer, apr_size_t *len)
+{
+    char *text = aigw_buffer_add(&answer->raw, "", 1) == APR_SUCCESS ? aigw_buffer_take(&answer->raw, len) : NULL;
+
+    *len -= text != NULL;
+    return text;
+}
+
+/* malloc'ed, NUL-terminated; NULL without memory. */
 static char *take_text(aigw_answer_t *answer, aigw_call_t *call, apr_size_t *len)
 {
-    char *text = answer->chunks ? aigw_chunks_take(answer->chunks, len) : aigw_buffer_take(&answer->raw, len);
+    char *text;
 
-    if (!text && !answer->chunks && (text = answer->shape(answer, call))) {
+    if (answer->chunks || answer->raw.len) {
+        return answer->chunks ? aigw_chunks_take(answer->chunks, len) : take_raw(answer, len);
+    }
+    if ((text = answer->shape(answer, call))) {
         *len = strlen(text);
     }
     return text;

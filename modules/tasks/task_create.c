@@ -108,6 +108,15 @@ static const aigw_error_t *callback_allowed(apr_pool_t *p, const char *text)
                : invalid(p, "callback_url", "This gateway sends no callbacks to this host, by this scheme and on this port.");
 }
 
+/* The built-in model says as many words as there are steps; others are only told how many they may say. */
+static const char *request_of(apr_pool_t *p, const aigw_task_body_t *body, const aigw_model_t *model)
+{
+    if (!body->steps || strcmp(model->upstream->provider_name, "echo")) {
+        return body->request;
+    }
+    return apr_psprintf(p, "%.*s,\"" AIGW_TASK_STEPS "\":%" APR_INT64_T_FMT "}", (int)body->len - 1, body->request, body->steps);
+}
+
 static const aigw_error_t *put(request_rec *r, const aigw_store_vt *vt, aigw_store_t *store, const aigw_task_body_t *body,
                                const aigw_model_t *model, const aigw_task_once_t *once, const aigw_task_t **task)
 {
@@ -118,7 +127,7 @@ static const aigw_error_t *put(request_rec *r, const aigw_store_vt *vt, aigw_sto
                         .identity = aigw_task_identity_write(r->pool, context, r->uri),
                         .endpoint = body->endpoint,
                         .model = model->name,
-                        .request = body->request,
+                        .request = request_of(r->pool, body, model),
                         .priority = body->priority,
                         .ttl = body->ttl,
                         .callback_url = body->callback_url};

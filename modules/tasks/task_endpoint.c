@@ -4,10 +4,12 @@
 #include "task_watch.h"
 
 #include <http_protocol.h>
+#include <apr_escape.h>
 #include <apr_strings.h>
 
-#define PAGE     20
-#define PAGE_MAX 100
+#define PAGE        20
+#define PAGE_MAX    100
+#define CANCEL_WAIT apr_time_from_sec(2) /* for a task that runs to end: in another child it is seen within a second */
 
 /* One request. */
 typedef struct ask_t {
@@ -123,17 +125,18 @@ static int create(ask_t *ask)
     return answer(ask, task);
 }
 
-/* A parameter of the query, as it stands there: none of ours needs decoding. */
+/* A parameter of the query, decoded; "?", which is none of ours, where that cannot be. NULL: it is not there. */
 static const char *query(request_rec *r, const char *name)
 {
     const apr_size_t len = strlen(name);
-    const char *at = r->args;
+    const char *at = r->args, *end, *value;
 
     while (at && *at) {
-        const char *end = strchr(at, '&');
-
+        end = strchr(at, '&');
         if (!strncmp(at, name, len) && at[len] == '=') {
-            return apr_pstrndup(r->pool, at + len + 1, (end ? (apr_size_t)(end - at) : strlen(at)) - len - 1);
+            at += len + 1;
+            value = apr_punescape_url(r->pool, apr_pstrndup(r->pool, at, end ? (apr_size_t)(end - at) : strlen(at)), NULL, NULL, 1);
+            return value ? value : "?";
         }
         at = end ? end + 1 : NULL;
     }
@@ -153,24 +156,39 @@ static int state_of(const char *name)
     return -2;
 }
 
+static int invalid(request_rec *r, const char *param, const char *message)
+{
+    return aigw_tasks_core->error_send(r, aigw_tasks_core->error_make(r->pool, HTTP_BAD_REQUEST, "validation_error", param, "%s", message));
+}
+
+/* 0: it is no number of ours. */
+static int limit_of(const char *written)
+{
+    char *end;
+    const apr_int64_t n = written ? apr_strtoi64(written, &end, 10) : PAGE;
+
+    return written && (*written < '0' || *written > '9' || *end || n > PAGE_MAX) ? 0 : (int)n;
+}
+
 static int list(ask_t *ask)
 {
     request_rec *r = ask->r;
-    const char *status = query(r, "status"), *limit = query(r, "limit");
-    const int state = status ? state_of(status) : AIGW_TASK_STATE_ANY;
-    const apr_int64_t n = limit ? apr_strtoi64(limit, NULL, 10) : PAGE;
+    const char *status = query(r, "status");
+    const int limit = limit_of(query(r, "limit"));
     aigw_task_page_t page;
     apr_status_t rv;
     json_t *all;
-    int i;
+    int i, state;
 
-    if (state < AIGW_TASK_STATE_ANY || n < 1 || n > PAGE_MAX) {
-        return aigw_tasks_core->error_send(
-            r, aigw_tasks_core->error_make(r->pool, HTTP_BAD_REQUEST, "validation_error", state < AIGW_TASK_STATE_ANY ? "status" : "limit",
-                                           "status is one of pending, running, completed, failed, cancelled; limit is from 1 to %d.",
-                                           PAGE_MAX));
+    status = status ? status : query(r, "state");
+    state = status ? state_of(status) : AIGW_TASK_STATE_ANY;
+    if (state < AIGW_TASK_STATE_ANY) {
+        return invalid(r, "status", "status must be one of pending, running, completed, failed, cancelled.");
     }
-    if ((rv = ask->vt->task_list(ask->store, r->pool, ask->owner, state, (int)n, query(r, "cursor"), &page)) != APR_SUCCESS) {
+    if (!limit) {
+        return invalid(r, "limit", "limit must be an integer from 1 to " APR_STRINGIFY(PAGE_MAX) ".");
+    }
+    if ((rv = ask->vt->task_list(ask->store, r->pool, ask->owner, state, limit, query(r, "cursor"), &page)) != APR_SUCCESS) {
         return refuse(ask, rv);
     }
     all = json_array();
@@ -198,12 +216,19 @@ static int cancel(ask_t *ask)
     const aigw_task_t *task;
     const apr_status_t rv = ask->vt->task_cancel(ask->store, ask->r->pool, ask->id, ask->owner, &task);
 
-    aigw_task_runner_wake();
-    if (rv == APR_SUCCESS && is_over(task) && task->callback_url) {
+    if (rv != APR_SUCCESS) {
+        return refuse(ask, rv);
+    }
+    if (is_over(task) && task->callback_url) {
         aigw_task_callback_wake();
     }
     aigw_task_watch_hint(ask->id);
-    return rv == APR_SUCCESS ? send_task(ask, HTTP_OK, task) : refuse(ask, rv);
+    if (is_over(task)) {
+        return send_task(ask, HTTP_OK, task);
+    }
+    aigw_task_runner_cancel(ask->id);
+    return aigw_task_wait(ask->r, task, CANCEL_WAIT, answer_late,
+                          ask); /* what is told is that it is cancelled, where that is so in a moment */
 }
 
 static int wrong_method(request_rec *r, const char *allow)
@@ -265,7 +290,7 @@ int aigw_task_endpoint(request_rec *r)
     if (!(ask->vt = aigw_tasks_core->store(&ask->store))) {
         return aigw_tasks_core->error_send(r, aigw_task_unavailable(r->pool));
     }
-    ask->owner = aigw_task_owner(r->pool, aigw_tasks_core->request(r));
+    ask->owner = aigw_task_owner(r->pool, aigw_task_who(r));
     if (*ask->id) {
         return handle_one(ask);
     }

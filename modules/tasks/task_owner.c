@@ -3,6 +3,18 @@
 
 #include <apr_strings.h>
 
+aigw_request_t *aigw_task_who(request_rec *r)
+{
+    aigw_request_t *context = aigw_tasks_core->request(r);
+
+    /* whom httpd knows (AuthType Basic, a client certificate) is somebody without mod_aigw_auth, too: else all such users behind one address were one owner */
+    if (!context->identity.user && r->user && *r->user) {
+        context->identity.user = apr_pstrdup(r->pool, r->user);
+        context->identity.method = r->ap_auth_type ? r->ap_auth_type : "httpd";
+    }
+    return context;
+}
+
 const char *aigw_task_owner(apr_pool_t *p, const aigw_request_t *context)
 {
     return context->identity.user ? apr_pstrcat(p, "user:", context->identity.user, NULL)

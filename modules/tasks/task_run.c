@@ -56,19 +56,6 @@ static char *usage_text(const aigw_usage_t *usage)
     return text;
 }
 
-/* What a model server said as a whole comes as it is, without a NUL behind it; a store takes strings. NULL: no memory, and the text is gone. */
-static char *ended_with_nul(char *text, apr_size_t len)
-{
-    char *longer = realloc(text, len + 1);
-
-    if (!longer) {
-        free(text);
-        return NULL;
-    }
-    longer[len] = '\0';
-    return longer;
-}
-
 static void done(void *baton, aigw_call_t *call, char *text, apr_size_t len, const aigw_error_t *error)
 {
     aigw_task_run_t *run = baton;
@@ -80,10 +67,6 @@ static void done(void *baton, aigw_call_t *call, char *text, apr_size_t len, con
                                             "The answer is larger than the %" APR_OFF_T_FMT
                                             " bytes that a task may keep. Ask for a shorter one.",
                                             aigw_tasks_conf()->max_result);
-    }
-    if (text && !(text = ended_with_nul(text, len))) {
-        error =
-            aigw_tasks_core->error_make(call->pool, HTTP_INTERNAL_SERVER_ERROR, "internal_error", NULL, "The gateway is out of memory.");
     }
     run->result = text;
     run->usage = usage_text(&call->usage);

@@ -19,7 +19,8 @@ typedef struct aigw_task_run_t {
     volatile apr_uint32_t said;   /* what the model server says of its progress, millionths. Any thread */
     apr_int64_t written_tokens;   /* as the store knows it; the runner's thread */
     double written_progress;
-    unsigned cancelled : 1;    /* its owner wants it to end, or its lease is lost */
+    int cancelled; /* its owner wants it to end, or its lease is lost. Not beside the bits that follow: the call's thread writes those without the mutex */
+    int started;               /* it may be cancelled */
     unsigned failed : 1;       /* the call had an error, which error tells */
     unsigned later : 1;        /* it may go well another time: a limit is reached */
     unsigned cut : 1;          /* nothing is wrong with it: a gateway is stopping, this one or one that it asked */

@@ -118,9 +118,14 @@ static void begin(apr_pool_t *p, const aigw_task_t *task, const aigw_task_lease_
         over(run, outcome(run));
     }
     apr_thread_mutex_unlock(runner.mutex);
-    if (ready && aigw_task_run_start(run) != APR_SUCCESS) { /* the child is stopping */
+    if (ready) {
+        const apr_status_t rv = aigw_task_run_start(run);
+
         apr_thread_mutex_lock(runner.mutex);
-        over(run, AIGW_TASK_PENDING);
+        run->started = 1;        /* it may have ended, but nobody but this thread frees it */
+        if (rv != APR_SUCCESS) { /* the child is stopping */
+            over(run, AIGW_TASK_PENDING);
+        }
         apr_thread_mutex_unlock(runner.mutex);
     }
 }
@@ -173,8 +178,8 @@ static void heed(const aigw_task_beat_t *beats, int n)
     int i = 0, k;
 
     apr_thread_mutex_lock(runner.mutex);
-    APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
-    {
+    for (run = APR_RING_FIRST(&runner.running); run != APR_RING_SENTINEL(&runner.running, aigw_task_run_t, link);
+         run = APR_RING_NEXT(run, link)) {
         for (k = i; k < n && (beats[k].lease.number != run->lease.number || strcmp(beats[k].lease.id, run->lease.id)); k++) {
         }
         if (k == n) {
@@ -197,8 +202,8 @@ static aigw_task_beat_t *running(apr_pool_t *p, int everything, int to_write, in
     *n = 0;
     apr_thread_mutex_lock(runner.mutex);
     beats = apr_pcalloc(p, (apr_size_t)(runner.nrunning + 1) * sizeof *beats);
-    APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
-    {
+    for (run = APR_RING_FIRST(&runner.running); run != APR_RING_SENTINEL(&runner.running, aigw_task_run_t, link);
+         run = APR_RING_NEXT(run, link)) {
         aigw_task_beat_t *beat = &beats[*n];
 
         beat->progress = aigw_task_run_progress(run);
@@ -287,14 +292,12 @@ static apr_status_t write_ends(apr_pool_t *p)
     apr_thread_mutex_lock(runner.mutex);
     APR_RING_CONCAT(&ended, &runner.ended, aigw_task_run_t, link);
     apr_thread_mutex_unlock(runner.mutex);
-    APR_RING_FOREACH(run, &ended, aigw_task_run_t, link)
-    {
+    for (run = APR_RING_FIRST(&ended); run != APR_RING_SENTINEL(&ended, aigw_task_run_t, link); run = APR_RING_NEXT(run, link)) {
         n++;
     }
     ends = apr_pcalloc(p, (apr_size_t)(n + 1) * sizeof *ends);
     n = 0;
-    APR_RING_FOREACH(run, &ended, aigw_task_run_t, link)
-    {
+    for (run = APR_RING_FIRST(&ended); run != APR_RING_SENTINEL(&ended, aigw_task_run_t, link); run = APR_RING_NEXT(run, link)) {
         const aigw_task_end_t end = {run->lease, run->state, run->result, run->error, run->usage, run->used, run->delay, 0};
 
         ends[n++] = end;
@@ -390,8 +393,8 @@ static void cancel_all(void)
     aigw_task_run_t *run;
 
     apr_thread_mutex_lock(runner.mutex);
-    APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
-    {
+    for (run = APR_RING_FIRST(&runner.running); run != APR_RING_SENTINEL(&runner.running, aigw_task_run_t, link);
+         run = APR_RING_NEXT(run, link)) {
         aigw_tasks_core->call_cancel(run->call);
     }
     apr_thread_mutex_unlock(runner.mutex);
@@ -467,6 +470,26 @@ void aigw_task_runner_wake(void)
         apr_thread_mutex_unlock(runner.mutex);
         aigw_signals_release(&before);
     }
+}
+
+void aigw_task_runner_cancel(const char *id)
+{
+    aigw_task_run_t *run;
+    sigset_t before;
+
+    if (!runner.thread) {
+        return;
+    }
+    aigw_signals_hold(&before);
+    apr_thread_mutex_lock(runner.mutex);
+    APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
+    {
+        if (run->started && !strcmp(run->lease.id, id)) {
+            cancel(run);
+        }
+    }
+    apr_thread_mutex_unlock(runner.mutex);
+    aigw_signals_release(&before);
 }
 
 /* ------------------------------------------------------------------ the end of the child */

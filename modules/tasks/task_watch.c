@@ -131,12 +131,20 @@ void aigw_task_watch_give(aigw_task_news_t *news)
 
 /* ------------------------------------------------------------------ who watches */
 
+/* n: of a read or a write. */
+static void check_event(ssize_t n)
+{
+    if (n < 0 && errno != EAGAIN) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, errno, table.server, "AIGW0621: who watches a task cannot be woken");
+    }
+}
+
 static void wake(const aigw_task_watch_t *watch)
 {
     const apr_uint64_t one = 1;
 
-    if (watch->fd >= 0 && write(watch->fd, &one, sizeof one) < 0 && errno != EAGAIN) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, errno, table.server, "AIGW0621: who watches a task cannot be woken");
+    if (watch->fd >= 0) {
+        check_event(write(watch->fd, &one, sizeof one));
     }
 }
 
@@ -145,8 +153,8 @@ static void wake_all(const watched_t *watched)
 {
     aigw_task_watch_t *watch;
 
-    APR_RING_FOREACH(watch, &watched->watches, aigw_task_watch_t, link)
-    {
+    for (watch = APR_RING_FIRST(&watched->watches); watch != APR_RING_SENTINEL(&watched->watches, aigw_task_watch_t, link);
+         watch = APR_RING_NEXT(watch, link)) {
         wake(watch);
     }
 }
@@ -250,8 +258,8 @@ aigw_task_news_t *aigw_task_watch_take(aigw_task_watch_t *watch, const aigw_task
     aigw_task_news_t *news;
     sigset_t before;
 
-    if (watch->fd >= 0 && read(watch->fd, &n, sizeof n) < 0 && errno != EAGAIN) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, errno, table.server, "AIGW0621: who watches a task cannot be woken");
+    if (watch->fd >= 0) {
+        check_event(read(watch->fd, &n, sizeof n));
     }
     lock(&before);
     news = watch->of->news;
@@ -361,8 +369,8 @@ static aigw_task_news_t *compare(apr_pool_t *p, const wanted_t *wanted, const ai
 
 static void look_at(apr_pool_t *p, apr_pool_t *one, const wanted_t *wanted, int n)
 {
-    const aigw_task_t *tasks[LOOK_MAX];
-    const char *ids[LOOK_MAX] = {NULL};
+    const aigw_task_t **tasks = apr_pcalloc(p, (apr_size_t)n * sizeof *tasks);
+    const char **ids = apr_pcalloc(p, (apr_size_t)n * sizeof *ids);
     watched_t *watched;
     sigset_t before;
     int i;

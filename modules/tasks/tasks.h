@@ -44,6 +44,9 @@ void aigw_tasks_conf_take(const server_rec *main_server);
 
 /* --- who asks: task_owner.c */
 
+/* Who asks: the request's own, with the user that httpd knows where no module of ours has said who it is. To be called before all else. */
+aigw_request_t *aigw_task_who(request_rec *r);
+
 /* The owner's name in the store, in p: "user:alice", or of who is nobody "address:192.0.2.1". */
 const char *aigw_task_owner(apr_pool_t *p, const aigw_request_t *context);
 

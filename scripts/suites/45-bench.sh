@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # title: benchmarks, a short form
-# packages: python3=python3 openssl=openssl libssl-dev redis-server=redis-server
+# packages: python3=python3 openssl=openssl libssl-dev redis-server=redis-server postgresql
 set -u
 # shellcheck source=scripts/lib.sh
 . "$TOP/scripts/lib.sh"
@@ -52,6 +52,19 @@ has '0.99 < gateway("limited").get("asked_redis", 1) < 1.05' 'Redis is asked onc
 [ -s "$out/results.md" ]
 ok $? 'there is a table'
 
+# tasks: on each store that can be here, and none is lost or torn while children are killed
+"$TOP/bench/tasks" --quick --seconds 0.5 --tasks 60 --gateway-build "$TREE" --out "$out/tasks"
+ok $? 'bench/tasks ends well'
+python3 - "$out/tasks/tasks.json" <<'PY'
+import json, sys
+found = json.load(open(sys.argv[1], encoding="utf-8"))
+assert set(found["pace"]) == {"sqlite", "sqlite-normal", "pgsql", "redis"}, found["pace"].keys()
+assert all(n["lost"] == 0 and n["created"] > 0 and n["create_p99"] > 0 and n["completions_per_s"] > 0 for n in found["pace"].values())
+assert found["running"]["sqlite"]["lost"] == 0 and found["running"]["sqlite"]["kb"] > 0
+assert all(n["lost"] == 0 and n["killed"] > 0 and n["restarts"] == 2 for n in found["chaos"].values()) and len(found["chaos"]) == 3
+PY
+ok $? 'with all its numbers, of each store'
+
 # a tool that sees no failure measures nothing
 echo aigw_nobody_x >"$out/token"
 "$TOP/bench/run" --quick --gateway-build "$TREE" --who gateway --rows auth --token-file "$out/token" --out "$out/refused" >/dev/null
@@ -74,6 +87,9 @@ ok $? 'and hangs up on purpose without counting that as a loss'
 "$load" --port "$port" --streams 20 --tokens 1 --delay-ms 30000 --rate 1 --timeout 1 >"$out/silent.json"
 [ $? -eq 1 ] && grep -q '"timeout": 20' "$out/silent.json"
 ok $? 'and waits for silent streams no longer than it should'
+"$load" --port "$port" --streams 1 --json --tokens 1 --status 202 >"$out/status.json"
+[ $? -eq 1 ] && grep -q '"status": 1' "$out/status.json"
+ok $? 'and takes no other status for the one that it must have'
 kill $model
 wait $model 2>/dev/null
 checks $n $bad

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # title: Apache::Test on event, ASan and UBSan
 # beside: 420
-# packages: libapache2-mod-perl2 libcryptx-perl libio-socket-ssl-perl faketime curl=curl openssl=openssl redis-server=redis-server sqlite3=sqlite3
+# packages: libapache2-mod-perl2 libcryptx-perl libio-socket-ssl-perl faketime curl=curl openssl=openssl redis-server=redis-server postgresql sqlite3=sqlite3
 set -u
 # shellcheck source=scripts/lib.sh
 . "$TOP/scripts/lib.sh"

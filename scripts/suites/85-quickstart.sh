@@ -18,11 +18,6 @@ ok() { # STATUS TITLE
         echo "not ok $n - $2"
     fi
 }
-free_port() {
-    local p
-    while p=$((20000 + RANDOM % 20000)) && (exec 3<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; do :; done
-    echo $p
-}
 gone() { # PID FILE OF HTTPD
     [ ! -s "$1" ] || ! kill -0 "$(cat "$1")" 2>/dev/null
 }

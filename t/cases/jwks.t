@@ -241,13 +241,16 @@ $s = gateway("AIGWJwksTimeout 4s\n", { own => "https://localhost:$own_port/keys.
 $s->stop;
 # children are killed at any moment, with a lock or a fetch in their hands or without
 $s = gateway("AIGWJwksTTL 1s\nAIGWJwksMinInterval 1s\nAIGWJwksTimeout 2s\n", { idp => "$at/keys.json" });
+my @killed;
 for (1 .. 25) {
     write_file("$dir/htdocs/keys.json", set('rsa', $_ % 2 ? 'ec' : 'new'));
     my @children = $s->children;
-    kill KILL => (split m{/}, $children[rand @children])[0] if @children;
+    push @killed, $children[rand @children] if @children;
+    kill KILL => (split m{/}, $killed[-1])[0] if @children;
     eval { ask($s, token($_), timeout => 2) } for qw(ec new);
     sleep 0.1;
 }
+$s->wait_gone(20, @killed); # until then they may take a connection that comes
 write_file("$dir/htdocs/keys.json", set(qw(rsa other)));
 becomes('200', '25 killed children later: a new key comes', sub { eval { what(ask($s, token('other'), timeout => 5)) } // '' });
 is all_children($s, token('rsa')), '200', '… and every child has its keys';

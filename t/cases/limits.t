@@ -125,6 +125,7 @@ for my $port (@ports) {
         my @old = @{ $s->wait_for('two children', 20, sub { my @all = $s->children; @all == 2 && \@all }) };
         chat('raw', 'x', port => $s->{port}) for 1 .. 4;
         kill KILL => $old[0] =~ m{(\d+)};
+        $s->wait_gone(20, $old[0]); # until then it may take a connection that comes
         $s->wait_for('a new child', 30, sub { scalar grep { !/^(?:$old[0]|$old[1])$/ } $s->children });
     }
     my $n = $prefork ? 10 : 60;

@@ -504,9 +504,10 @@ sub new_tiers { my ($text) = @_; put('tiers.new', $text); rename "$dir/tiers.new
         }
         push @pids, $pid;
     }
-    my $killed = 0;
-    for (1 .. 8) { sleep 0.45; my @children = $s->children; $killed += kill KILL => pid($children[rand @children]) if @children }
+    my ($killed, @killed) = (0);
+    for (1 .. 8) { sleep 0.45; my @children = $s->children or next; push @killed, $children[rand @children]; $killed += kill KILL => pid($killed[-1]) }
     waitpid $_, 0 for @pids;
+    $s->wait_gone(20, @killed); # until then they may take a connection that comes
     cmp_ok $killed, '>=', 3, "children are killed while logins and logouts run ($killed)";
     my $again = token('alice', $password{alice});
     is what(ask('/v1/me', $again)), 200, '… logins go on';

@@ -223,9 +223,12 @@ is $r->header('x-should-retry'), 'false', '… an hour is not worth waiting for'
 is what(ask('/by-header', undef, 'X-Team' => 'blue')), 200, 'another team';
 is what(ask('/by-header')), 200, 'none is one, too';
 
-is what(ask('/bucket')), 200, "a bucket holds two: $_" for 1 .. 2;
-$r = ask('/bucket');
-is what($r), $refused, '… and no more';
+# on a machine that is busy another one may have come by then: one a second
+my ($let_in, $first) = (0, time);
+$let_in++ while ($r = ask('/bucket'))->{status} == 200 && time < $first + 20;
+cmp_ok $let_in, '>=', 2, 'a bucket holds two';
+cmp_ok $let_in, '<=', 2 + time - $first, '… and no more';
+is what($r), $refused, '… which is a refusal';
 is $r->header('Retry-After'), 1, '… for a second';
 my $again;
 for (my $until = time + 20; time < $until; sleep 0.1) { last if ($again = what(ask('/bucket'))) eq '200' }
@@ -285,13 +288,16 @@ is_deeply $all, { 200 => 100, 429 => 300 }, 'eight clients, 400 requests, a limi
 ok $plain->signal('USR1'), 'a graceful restart';
 $plain->wait_for('the restart', 20, sub { (() = $plain->log =~ /resuming normal operations/g) == 2 });
 is what(ask('/hammer', undef, 'X-Team' => 'one')), $refused, '… forgets nothing';
+my @killed;
 $all = hammer('two', 200, sub {
     for (1 .. 5) {
         sleep 0.1;
-        my ($child) = map { (split m{/})[0] } $plain->children;
-        kill KILL => $child if $child;
+        my ($child) = $plain->children or next;
+        kill KILL => (split m{/}, $child)[0];
+        push @killed, $child;
     }
 });
+$plain->wait_gone(20, @killed); # until then they may take a connection that comes
 cmp_ok $all->{200}, '<=', 100, 'children are killed in the middle of it: never more than 100' or diag explain $all;
 cmp_ok $all->{429} // 0, '>=', 1, '… and the others are refused';
 is what(ask('/hammer', undef, 'X-Team' => 'two')), $refused, '… and it goes on';

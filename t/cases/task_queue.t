@@ -74,7 +74,7 @@ $s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWo
     my $other = make(2, raw("$tag-b", 'ok'))->json->{task_id};
     raw_go($tag);
     ended(1, $_) for @many;
-    my @order = map { $_->{tag} =~ /\A\Q$tag\E-(\w+)/ ? $1 : () } sort { $a->{serial} <=> $b->{serial} } @{ raw_log()->{requests} };
+    my @order = map { ($_->{tag} // "") =~ /\A\Q$tag\E-(\w+)/ ? $1 : () } sort { $a->{serial} <=> $b->{serial} } @{ raw_log()->{requests} };
     is $order[0], 'b', 'who has one task is next, whoever has fifty';
     is $order[1], 'a40', '… then the most urgent of the other';
     is_deeply [@order[2 .. 50]], [map { "a$_" } 1 .. 39, 41 .. 50], '… and then the oldest';

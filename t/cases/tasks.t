@@ -2,21 +2,24 @@
 use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);
+use Digest::SHA qw(sha1_base64);
+use MIME::Base64 qw(encode_base64);
 use AIGW::Client qw(get post_json);
 use AIGW::Postgres;
 use AIGW::Redis;
 use AIGW::Server;
+use AIGW::Services qw(spew);
 use Time::HiRes qw(sleep time);
 
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
-plan tests => 22 * @stores, need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 31 * @stores + 3, need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 for my $name (@stores) {
     my $server = { pgsql => 'AIGW::Postgres', redis => 'AIGW::Redis' }->{$name};
     $server &&= $server->new;
     my $store = { sqlite => sub { 'AIGWStore sqlite:data/aigw.db' }, pgsql => sub { 'AIGWStore "pgsql:' . $server->conninfo . '"' }, redis => sub { "AIGWStore redis\nAIGWRedis " . $server->url } }->{$name}->();
     my $gw = AIGW::Server->new(conf => "$store\n<AIGWModel echo>\nAIGWUpstream echo\n</AIGWModel>\n<AIGWModel slow>\nAIGWUpstream echo words=1000 delay=50ms\n</AIGWModel>\nAIGWDefaultModel echo\n"
-        . "<Location /api/v1/tasks>\nSetHandler aigw-tasks\n</Location>\n<Location /ai/jobs>\nSetHandler aigw-tasks\n</Location>\n");
+        . "<Location /v1/chat/completions>\nSetHandler aigw-chat-completions\n</Location>\n<Location /api/v1/tasks>\nSetHandler aigw-tasks\n</Location>\n<Location /ai/jobs>\nSetHandler aigw-tasks\n</Location>\n");
     my %at = (port => $gw->{port}, timeout => 60);
     my $ended = sub { my ($id) = @_; my $task; $gw->wait_for("the end of $id", 30, sub { $task = get("/api/v1/tasks/$id", %at)->json; $task->{status} =~ /completed|failed|cancelled/ }); return $task };
 
@@ -30,6 +33,10 @@ for my $name (@stores) {
     is $task->{status}, 'completed', '… and is completed';
     is $task->{result}{choices}[0]{message}{content}, 'one two three', '… with its answer';
     is_deeply [$task->{progress} + 0, $task->{usage}{completion_tokens}, $task->{error}], [1, 3, undef], '… all of it';
+    my $said = sub { my ($body) = @_; my $choice = $ended->(post_json('/api/v1/tasks', $body, %at)->json->{task_id})->{result}{choices}[0]; return "$choice->{message}{content}: $choice->{finish_reason}" };
+    is $said->({ prompt => 'a b', steps => 5 }), 'a b a b a: stop', 'the built-in model says as many words as there are steps';
+    is $said->({ prompt => 'a b', steps => 1 }), 'a: stop', '… also where it would say more';
+    is post_json('/v1/chat/completions', { messages => [{ role => 'user', content => 'a b' }], aigw_steps => 5 }, %at)->json->{choices}[0]{message}{content}, 'a b', '… of a task alone';
     is $ended->(post_json('/api/v1/tasks', { endpoint => '/api/v2/generate', body => { prompt => 'x y', metadata => { a => 1 } } }, %at)->json->{task_id})->{result}{meta}{a}, 1, 'another endpoint';
     is_deeply [@{ post_json('/api/v1/tasks', { endpoint => '/v1/chat', body => { massage => 'x' } }, %at)->json->{error} }{qw(param code)}], ['body.massage', 'validation_error'], 'a mistake in it';
     is post_json('/api/v1/tasks', { endpoint => '/v1/nothing', body => {} }, %at)->json->{error}{param}, 'endpoint', 'no such endpoint';
@@ -39,6 +46,9 @@ for my $name (@stores) {
     is_deeply [scalar @{ $list->{tasks} }, defined $list->{next_cursor} ? 1 : 0], [1, 1], 'a page';
     is scalar @{ get("/api/v1/tasks?limit=1&cursor=$list->{next_cursor}", %at)->json->{tasks} }, 1, '… and the next';
     is get('/api/v1/tasks?status=what', %at)->{status}, 400, 'no such status';
+    is_deeply [map { scalar @{ get("/api/v1/tasks?$_", %at)->json->{tasks} } } 'state=failed', 'status=%66ailed', 'x=1&status=failed'], [0, 0, 0], '… of one status, however it is written';
+    is_deeply [map { my $e = get("/api/v1/tasks?$_", %at)->json->{error}; "$e->{param} $e->{code}" } 'limit=1x', 'limit=', 'limit=101', 'state=%zz', 'cursor=%00'],
+        [('limit validation_error') x 3, 'status validation_error', 'cursor validation_error'], '… and what is wrong is named';
 
     my %once = (%at, headers => { 'Idempotency-Key' => 'k' });
     my $first = post_json('/ai/jobs', { prompt => 'once' }, %once)->json;
@@ -47,9 +57,31 @@ for my $name (@stores) {
 
     my $slow = post_json('/api/v1/tasks', { prompt => 'x', model => 'slow', steps => 1000 }, %at)->json->{task_id};
     ok $gw->wait_for('it runs', 20, sub { get("/api/v1/tasks/$slow", %at)->json->{status} eq 'running' }), 'a long one runs';
-    is AIGW::Client::once(DELETE => "/api/v1/tasks/$slow", %at)->{status}, 200, '… and is cancelled';
+    my $cancelled = AIGW::Client::once(DELETE => "/api/v1/tasks/$slow", %at);
+    is $cancelled->{status}, 200, '… and is cancelled';
+    is $cancelled->json->{status}, 'cancelled', '… which the answer says';
     is $ended->($slow)->{status}, 'cancelled', '… so it is';
+    is AIGW::Client::once(DELETE => "/api/v1/tasks/$slow", %at)->json->{status}, 'cancelled', '… and stays';
+    is AIGW::Client::once(DELETE => "/api/v1/tasks/$task->{task_id}", %at)->json->{status}, 'completed', 'what is over is not cancelled';
+    is AIGW::Client::once(DELETE => '/ai/jobs/' . post_json('/ai/jobs', { prompt => 'x', model => 'slow', steps => 1000 }, %at)->json->{job_id}, %at)->json->{status}, 'cancelled', 'nor run what is cancelled at once';
     is AIGW::Client::once(PUT => '/api/v1/tasks', %at)->{status}, 405, 'PUT is not for tasks';
     $gw->stop;
     is_deeply [$gw->crashes], [], 'nothing crashed';
+}
+
+# Without mod_aigw_auth, too, users of httpd's own authentication are not one owner, though all come from one address.
+{
+    my $gw = AIGW::Server->new(stopped => 1, conf => '');
+    $gw->{head} =~ s/^LoadModule aigw_auth_module.*\n//m or die 'mod_aigw_auth is not loaded';
+    spew("$gw->{dir}/users", "carol:{SHA}" . sha1_base64('c') . "=\ndave:{SHA}" . sha1_base64('d') . "=\n");
+    chmod 0644, "$gw->{dir}/users";
+    $gw->configure("AIGWStore sqlite:data/aigw.db\n<AIGWModel echo>\nAIGWUpstream echo\n</AIGWModel>\nAIGWDefaultModel echo\n"
+        . "<Location /api/v1/tasks>\nSetHandler aigw-tasks\nAuthType Basic\nAuthName x\nAuthUserFile $gw->{dir}/users\nRequire valid-user\n</Location>\n");
+    $gw->start;
+    my ($carol, $dave) = map { { port => $gw->{port}, headers => { Authorization => 'Basic ' . encode_base64($_, '') } } } 'carol:c', 'dave:d';
+    my $id = post_json('/api/v1/tasks', { prompt => 'a secret' }, %$carol)->json->{task_id};
+    is get("/api/v1/tasks/$id", %$carol)->{status}, 200, 'without mod_aigw_auth: a task of a user of AuthType Basic';
+    is get("/api/v1/tasks/$id", %$dave)->{status}, 404, "… is not another's";
+    is_deeply get('/api/v1/tasks', %$dave)->json->{tasks}, [], '… who does not see it';
+    $gw->stop;
 }

@@ -5,11 +5,14 @@
 #include "aigw_hooks.h"
 #include "test_store.h"
 
+#include <ap_mpm.h>
 #include <ap_provider.h>
 #include <http_core.h>
 #include <http_log.h>
 #include <http_main.h>
 #include <http_protocol.h>
+#include <mpm_common.h>
+#include <unixd.h>
 #include <util_script.h>
 #include <apr_atomic.h>
 #include <apr_shm.h>
@@ -532,9 +535,18 @@ static void child_init(apr_pool_t *p, server_rec *s)
     pchild = p;
 }
 
+/* What httpd's event MPM does on a busy machine: its main thread says that the child runs after another one has said that it is stopping. */
+static void child_stopping(apr_pool_t *p, int graceful)
+{
+    if (getenv("AIGW_TEST_RUNS_ON")) {
+        ap_unixd_mpm_get_retained_data()->mpm_state = AP_MPMQ_RUNNING;
+    }
+}
+
 static void register_hooks(apr_pool_t *p)
 {
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_stopping(child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_register_provider(p, AIGW_PROVIDER_GROUP, "test", AIGW_PROVIDER_VERSION, &provider);
     ap_register_provider(p, AIGW_TIER_DIRECTIVE, "AIGWTestTier", "0", &aigw_test_module);
     ap_hook_optional_fn_retrieve(get_core, NULL, NULL, APR_HOOK_MIDDLE);

@@ -5,12 +5,12 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Browser } from './browser.mjs';
+import { freePort } from './port.mjs';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'aigw-cors-'));
 const run = path.join(folder, 'httpd');
@@ -25,15 +25,6 @@ let subdomain;
 let foreign;
 
 const environment = (name) => process.env[name] ?? assert.fail(`${name} is not set: ./runtests --only browser`);
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 // Root's httpd gives its children another name.
 function user() {

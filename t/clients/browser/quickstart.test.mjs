@@ -4,10 +4,10 @@ import { after, before, test } from 'node:test';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Browser } from './browser.mjs';
+import { freePort } from './port.mjs';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'aigw-browser-'));
 let gateway;
@@ -15,15 +15,6 @@ let gatewayGone;
 let browser;
 let base;
 let accessLog;
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 async function until(what, condition, limit = 30_000) {
   const end = Date.now() + limit;

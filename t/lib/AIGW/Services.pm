@@ -55,12 +55,14 @@ sub load_modules {
 
 # ------------------------------------------------------------------ processes
 
-# A process, told from a later one of the same number by when it began; undef: there is none.
+# A process, told from a later one of the same number by when it began; undef: there is none. One that was killed is there until its last thread has gone, though its first is a
+# zombie by then: the others have its sockets, and one that waits in accept() still takes a connection that comes.
 sub who {
     my ($pid) = @_;
     my $stat = slurp("/proc/$pid/stat") // return undef;
     my @fields = split / /, $stat =~ s/.*\) //sr;
-    return $fields[0] eq 'Z' ? undef : "$pid/$fields[19]";
+    return undef if $fields[0] eq 'Z' && 2 > (my @threads = glob "/proc/$pid/task/*");
+    return "$pid/$fields[19]";
 }
 
 sub lives { my ($who) = @_; my ($pid) = split m{/}, $who; return (who($pid) // '') eq $who }
