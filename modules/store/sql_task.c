@@ -62,8 +62,11 @@ apr_status_t aigw_sql_task_create(aigw_sql_t *sql, apr_pool_t *p, const aigw_tas
         (rv = AIGW_SQL_RUN(owner_count, count, &rows)) != APR_SUCCESS) {
         return rv;
     }
-    if (!rows.changed) {
-        return APR_ENOSPC; /* and the transaction goes back */
+    if (!rows.changed && (rv = AIGW_SQL_RUN(owner_add, owner, &rows)) == APR_SUCCESS && rows.changed) {
+        rv = AIGW_SQL_RUN(owner_count, count, &rows); /* he was swept away between the two */
+    }
+    if (rv != APR_SUCCESS || !rows.changed) {
+        return rv != APR_SUCCESS ? rv : APR_ENOSPC; /* and the transaction goes back */
     }
     rv = AIGW_SQL_RUN(task_add, add, NULL);
     return rv == APR_SUCCESS ? aigw_sql_task_get(sql, p, from->id, from->owner, 0, task) : rv;

@@ -21,6 +21,7 @@ APLOG_USE_MODULE(aigw_tasks);
 
 #define TICK        apr_time_from_sec(1) /* when somebody else's tasks are looked for */
 #define SWEEP_EVERY apr_time_from_sec(10)
+#define SWEEP_TIME  apr_time_from_msec(100)
 #define CLAIM       32 /* at a time */
 #define LOOK        1000
 #define LOOK_EACH   apr_time_from_msec(5) /* of those that run: how often is asked whether one is cancelled, and told how far each has come */
@@ -133,6 +134,7 @@ static void claim(apr_pool_t *p)
 {
     const aigw_task_t *tasks[CLAIM];
     aigw_task_lease_t leases[CLAIM];
+    const apr_time_t until = aigw_clock_now() + aigw_tasks_conf()->lease / 6; /* then the signs of life come first again */
     int i, n, room;
 
     do {
@@ -150,7 +152,12 @@ static void claim(apr_pool_t *p)
             aigw_task_watch_hint(leases[i].id);
         }
         apr_pool_clear(p);
-    } while (n == CLAIM);
+    } while (n == CLAIM && aigw_clock_now() < until);
+    if (n == CLAIM) {
+        apr_thread_mutex_lock(runner.mutex);
+        runner.woken = 1;
+        apr_thread_mutex_unlock(runner.mutex);
+    }
 }
 
 /* ------------------------------------------------------------------ signs of life */
@@ -317,14 +324,19 @@ static apr_status_t write_ends(apr_pool_t *p)
 
 /* ------------------------------------------------------------------ the thread */
 
-static void sweep(apr_pool_t *p)
+/* For a moment: what has gathered in days may take minutes, and meanwhile nobody would say that those who run here live. 1: there is more. */
+static int sweep(apr_pool_t *p)
 {
+    const apr_time_t until = aigw_clock_now() + SWEEP_TIME;
     int more = 1;
 
-    while (more && runner.vt->task_sweep(runner.store, p, aigw_tasks_conf()->attempts, LOST, &more) == APR_SUCCESS) {
+    while (more && aigw_clock_now() < until) {
+        if (runner.vt->task_sweep(runner.store, p, aigw_tasks_conf()->attempts, LOST, &more) != APR_SUCCESS) {
+            more = 0;
+        }
         apr_pool_clear(p);
     }
-    apr_pool_clear(p);
+    return more;
 }
 
 /* Until there is news, or it is time to look. */
@@ -425,6 +437,7 @@ static int is_stopping(void)
 static void *APR_THREAD_FUNC runner_main(apr_thread_t *thread, void *data)
 {
     apr_pool_t *p;
+    int more = 0; /* to be swept */
 
     apr_pool_create(&p, runner.pool);
     while (!is_stopping()) {
@@ -432,12 +445,14 @@ static void *APR_THREAD_FUNC runner_main(apr_thread_t *thread, void *data)
 
         write_ends(p);
         signs_of_life(p);
-        if (now - runner.swept >= SWEEP_EVERY) {
+        if (more || now - runner.swept >= SWEEP_EVERY) {
             runner.swept = now;
-            sweep(p);
+            more = sweep(p);
         }
         claim(p);
-        wait_a_while();
+        if (!more) {
+            wait_a_while();
+        }
     }
     drain(p);
     return NULL;

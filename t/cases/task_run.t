@@ -84,7 +84,7 @@ AIGWDefaultModel echo
 </Location>
 CONF
 my $port = $s->{port};
-plan tests => 39, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 46, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 sub at { my ($who) = @_; return (port => $port, headers => [Authorization => 'Bearer ' . ($line{$who} ? secret_of($who) : $who)]) }
 sub make { my ($who, $body, $path) = @_; return post_json($path // $tasks, $body, at($who)) }
@@ -131,6 +131,35 @@ sub two {
     my $t = ended('tokens-2', make('tokens-1', raw(tag(), max_tokens => 5000))->json->{task_id});
     is said($t), 'failed rate_limit_exceeded', 'what is larger than the limit fails at once';
     like $t->{error}{message}, qr/too large for the limit of tokens 1000/, '… and says why';
+}
+
+# ------------------------------------------------------------------ a gateway behind this one that stops
+{
+    my $tag = tag();
+    my $began = time;
+    my $task = make('dead-1', raw($tag, scenario => 'status:503:shutting_down'))->json->{task_id};
+    raw_wait('request', tag => $tag, n => 3, timeout => 60);
+    cmp_ok time - $began, '>=', 2, 'a gateway that is asked and says that it is stopping is asked again, after a pause';
+    AIGW::Client::once(DELETE => "$tasks/$task", at('dead-2'));
+    is said(my $t = ended('dead-2', $task)), 'cancelled', '… until its owner has had enough';
+}
+
+# ------------------------------------------------------------------ much to be swept away
+{
+    my $tag = tag();
+    my $task = make('dead-1', raw($tag, scenario => 'gate'))->json->{task_id};
+    raw_wait('request', tag => $tag, timeout => 30);
+    my $db = "$s->{dir}/data/aigw.db";
+    my $n = 60_000;
+    my $left = sub { my $said = `sqlite3 -cmd '.timeout 20000' '$db' "SELECT count(*) FROM aigw_task WHERE owner = 'old'"`; return $said =~ /^(\d+)/ ? $1 : -1 };
+    system('sqlite3', '-cmd', '.timeout 20000', $db, "INSERT INTO aigw_task (id, owner, server, identity, endpoint, model, request, priority, state, attempts, cancelling, progress, tokens, created, started, completed, expires, ttl, lease_number, lease_until, later) "
+            . "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < $n) SELECT printf('%032x', x), 'old', '', '', '', '', '', 0, 2, 1, 0, 1, 0, 1, 1, 1, 1, 1, 1, 1, 0 FROM c");
+    cmp_ok $left->(), '>', 0, 'many tasks whose time is over';
+    ok $s->wait_for('the sweeping', 300, sub { $left->() == 0 }), '… are swept away';
+    is_deeply [@{ task('dead-2', $task) }{qw(status attempts)}], ['running', 1], '… and what runs goes on meanwhile';
+    raw_go($tag);
+    is said(ended('dead-2', $task)), 'completed', '… to its end';
+    is scalar @{ raw_log($tag)->{requests} }, 1, '… and was asked once';
 }
 
 # ------------------------------------------------------------------ a child that dies with a slot

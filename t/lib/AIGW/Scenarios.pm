@@ -399,11 +399,11 @@ my $slow_down = error_json('upstream says slow down', 'requests', 'rate_limit_ex
         return answer_json($q, 200, '{"id":"chatcmpl-raw",' . $odd{ arg($q, 0, 'escapes') } . '}');
     },
     'body-on-204' => sub { my ($q) = @_; return head($q, 204, 'Content-Type: application/json', 'Content-Length: 12') . qq({"ok":true}\n) },
-    # status:N
+    # status:N, status:N:CODE
     status => sub {
         my ($q) = @_;
         my $n = arg($q, 0, 500);
-        return answer_json($q, $n, error_json("upstream says $n", 'upstream_type', 'upstream_code'));
+        return answer_json($q, $n, error_json("upstream says $n", 'upstream_type', arg($q, 1, 'upstream_code')));
     },
     'status-html' => sub {
         my ($q) = @_;
