@@ -32,6 +32,13 @@ const aigw_error_t *aigw_task_unavailable(apr_pool_t *p)
     return error;
 }
 
+/* A mistake in the configuration: trying again does not help, and 503 would say that it does. */
+static const aigw_error_t *no_store(apr_pool_t *p)
+{
+    return aigw_tasks_core->error_make(p, HTTP_INTERNAL_SERVER_ERROR, "internal_error", NULL,
+                                       "This gateway is not configured to keep tasks.");
+}
+
 static int send_json(request_rec *r, int status, json_t *json)
 {
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
@@ -288,7 +295,7 @@ int aigw_task_endpoint(request_rec *r)
         return refuse(ask, APR_NOTFOUND);
     }
     if (!(ask->vt = aigw_tasks_core->store(&ask->store))) {
-        return aigw_tasks_core->error_send(r, aigw_task_unavailable(r->pool));
+        return aigw_tasks_core->error_send(r, aigw_tasks_core->store_name() ? aigw_task_unavailable(r->pool) : no_store(r->pool));
     }
     ask->owner = aigw_task_owner(r->pool, aigw_task_who(r));
     if (*ask->id) {

@@ -8,11 +8,11 @@ use AIGW::Client qw(get post_json);
 use AIGW::Postgres;
 use AIGW::Redis;
 use AIGW::Server;
-use AIGW::Services qw(spew);
+use AIGW::Services qw(slurp spew);
 use Time::HiRes qw(sleep time);
 
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
-plan tests => 31 * @stores + 3, need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 31 * @stores + 6, need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 for my $name (@stores) {
     my $server = { pgsql => 'AIGW::Postgres', redis => 'AIGW::Redis' }->{$name};
@@ -83,5 +83,15 @@ for my $name (@stores) {
     is get("/api/v1/tasks/$id", %$carol)->{status}, 200, 'without mod_aigw_auth: a task of a user of AuthType Basic';
     is get("/api/v1/tasks/$id", %$dave)->{status}, 404, "… is not another's";
     is_deeply get('/api/v1/tasks', %$dave)->json->{tasks}, [], '… who does not see it';
+    $gw->stop;
+}
+
+# A mistake in the configuration is told by configtest, and is nothing to be tried again (503).
+{
+    my $gw = AIGW::Server->new(conf => "<Location /api/v1/tasks>\nSetHandler aigw-tasks\n</Location>\n");
+    like slurp("$gw->{dir}/start"), qr/AIGW0609: .*AIGWStore sqlite:/, 'without AIGWStore: the log says what is missing';
+    my $r = get('/api/v1/tasks', port => $gw->{port});
+    is_deeply [$r->{status}, $r->json->{error}{code}], [500, 'internal_error'], '… and tasks are refused';
+    is $r->header('Retry-After'), undef, '… for good';
     $gw->stop;
 }
