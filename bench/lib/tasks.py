@@ -130,9 +130,9 @@ def disk_sync(folder, seconds=1.0):
 
 
 class Killer(threading.Thread):
-    """Kills a child every second, the eldest first, and restarts httpd gracefully when it is told to."""
+    """Kills a child every so many seconds, the eldest first, and restarts httpd gracefully when it is told to."""
 
-    def __init__(self, pid, every=1.0):
+    def __init__(self, pid, every):
         super().__init__(daemon=True)
         self.pid, self.every, self.killed, self.restarts, self.over = pid, every, 0, 0, threading.Event()
 

@@ -56,12 +56,20 @@ local function task_of(id, fields)
   return call('HMGET', key('task:', id), unpack(fields))
 end
 
+-- Its TTL is over, whether it was swept away or not.
+local function is_over(task)
+  local expires = tonumber(task[18])
+  return expires > 0 and expires <= now
+end
+
 -- 'ok' and the task; 'gone'; 'notfound', also where it is another's.
 local function read(id, owner, fields)
   local task = task_of(id, fields)
   if task[2] then
-    if task[2] == owner then
+    if task[2] == owner and not is_over(task) then
       return 'ok', task
+    elseif task[2] == owner and tonumber(task[18]) > now - DAY * 1000 then
+      return 'gone'
     end
   elseif call('GET', key('task-gone:', id)) == owner then
     return 'gone'

@@ -26,7 +26,7 @@ local function list(owner, state, wanted, max)
     last = members[i]
     if state == '-1' or call('HGET', key('task:', id), 'state') == state then
       local task = task_of(id, FEW)
-      if task[1] then
+      if task[1] and not is_over(task) then
         tasks[#tasks + 1] = task
       end
     end

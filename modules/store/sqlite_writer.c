@@ -1,5 +1,6 @@
 #include "sqlite_writer.h"
 #include "sql_sqlite.h"
+#include "store_sql.h"
 #include "aigw_own_pool.h"
 #include "aigw_signals.h"
 
@@ -77,8 +78,7 @@ static apr_status_t run_one(aigw_sqlite_writer_t *writer, job_t *job)
     }
     job->rv = job->fn(writer->sql, job->p, job->baton);
     if (job->rv == APR_EGENERAL) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, writer->options.server, "AIGW0502: the store: SQLite refuses a statement: %s",
-                     aigw_sql_sqlite_error(writer->sql));
+        aigw_store_sql_refused(writer->options.server, "SQLite", aigw_sql_sqlite_error(writer->sql));
     }
     if (job->rv == APR_EAGAIN) {
         return APR_EAGAIN;

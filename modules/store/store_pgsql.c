@@ -72,10 +72,7 @@ static apr_status_t look_at_tables(pgsql_store_t *self, aigw_sql_t *sql, apr_poo
         apr_atomic_set32(&self->ready, 1);
     }
     else if (rv == APR_INCOMPLETE) {
-        ap_log_error(
-            APLOG_MARK, APLOG_CRIT, 0, self->server,
-            "AIGW0504: AIGWStore: the tables in PostgreSQL were made by a newer mod_aigw (version %d, this one knows %d): install that one",
-            found, aigw_sql_schema_version());
+        aigw_store_sql_newer(self->server, APLOG_CRIT, "PostgreSQL", found);
         rv = APR_EAGAIN;
     }
     return rv;
@@ -108,8 +105,7 @@ static apr_status_t try_once(pgsql_store_t *self, apr_pool_t *p, const char *beg
         complain(self, aigw_sql_pgsql_error(p, sql));
     }
     else if (rv == APR_EGENERAL) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, self->server, "AIGW0502: the store: PostgreSQL refuses a statement: %s",
-                     aigw_sql_pgsql_error(p, sql));
+        aigw_store_sql_refused(self->server, "PostgreSQL", aigw_sql_pgsql_error(p, sql));
     }
     else if (rv != APR_EINTR) {
         apr_atomic_set32(&self->complained, 0);
@@ -156,15 +152,10 @@ static apr_status_t prepare(apr_pool_t *p, const char *args, const aigw_store_op
     }
     rv = transaction(sql, p, "BEGIN", make_tables, &found);
     if (rv == APR_INCOMPLETE) {
-        ap_log_error(
-            APLOG_MARK, APLOG_EMERG, 0, s,
-            "AIGW0504: AIGWStore: the tables in PostgreSQL were made by a newer mod_aigw (version %d, this one knows %d): install that one",
-            found, aigw_sql_schema_version());
+        aigw_store_sql_newer(s, APLOG_EMERG, "PostgreSQL", found);
     }
     else if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "AIGW0505: AIGWStore: the tables in PostgreSQL cannot be made: %s: may this user create tables?",
-                     aigw_sql_pgsql_error(p, sql));
+        aigw_store_sql_no_tables(s, "PostgreSQL", aigw_sql_pgsql_error(p, sql));
     }
     return rv;
 }
@@ -182,8 +173,7 @@ static aigw_store_t *open_store(apr_pool_t *p, const char *args, const aigw_stor
         self->pool = aigw_pgsql_pool_make(p, &pool);
     }
     if (!self || !self->pool) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, options->server,
-                     "AIGW0506: no thread or no memory for the store in this child: it refuses what needs it");
+        aigw_store_sql_not_opened(options->server);
         return NULL;
     }
     return &self->head;

@@ -1,5 +1,10 @@
 #include "store_sql.h"
+#include "sql_schema.h"
 #include "sql_task.h"
+
+#include <http_log.h>
+
+APLOG_USE_MODULE(aigw);
 
 /* One struct of arguments and one step for each: the work may run in another thread. */
 
@@ -297,4 +302,32 @@ apr_status_t aigw_store_sql_ping(aigw_store_t *store)
         apr_pool_destroy(p);
     }
     return rv;
+}
+
+/* ------------------------------------------------------------------ the log */
+
+void aigw_store_sql_refused(server_rec *s, const char *who, const char *why)
+{
+    ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "AIGW0502: the store: %s refuses a statement: %s", who, why);
+}
+
+void aigw_store_sql_newer(server_rec *s, int level, const char *where, int found)
+{
+    ap_log_error(APLOG_MARK, level, 0, s,
+                 "AIGW0504: AIGWStore: the tables in %s were made by a newer mod_aigw (version %d, this one knows %d): install that one, "
+                 "or name another "
+                 "place",
+                 where, found, aigw_sql_schema_version());
+}
+
+void aigw_store_sql_no_tables(server_rec *s, const char *where, const char *why)
+{
+    ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                 "AIGW0505: AIGWStore: the tables in %s cannot be made or brought up to date: %s: may this user create tables there?",
+                 where, why);
+}
+
+void aigw_store_sql_not_opened(server_rec *s)
+{
+    ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "AIGW0506: no thread or no memory for the store in this child: it refuses what needs it");
 }

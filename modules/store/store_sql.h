@@ -48,4 +48,10 @@ apr_status_t aigw_store_sql_callback_claim(aigw_store_t *store, apr_pool_t *p, i
 apr_status_t aigw_store_sql_callback_tried(aigw_store_t *store, apr_pool_t *p, const aigw_callback_t *callback, apr_interval_time_t next);
 apr_status_t aigw_store_sql_count(aigw_store_t *store, apr_pool_t *p, apr_int64_t states[5], apr_int64_t *callbacks);
 
+/* What both log. Thread: any. who: "SQLite"; where: the file, or "PostgreSQL". */
+void aigw_store_sql_refused(server_rec *s, const char *who, const char *why);      /* a mistake of ours, or somebody changed the tables */
+void aigw_store_sql_newer(server_rec *s, int level, const char *where, int found); /* tables of a newer version */
+void aigw_store_sql_no_tables(server_rec *s, const char *where, const char *why);
+void aigw_store_sql_not_opened(server_rec *s);
+
 #endif

@@ -71,14 +71,10 @@ static int prepare_as_user(apr_pool_t *p, const aigw_store_options_t *options, c
         rv = sql->vt->script(sql, p, "COMMIT");
     }
     if (rv == APR_INCOMPLETE) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "AIGW0504: AIGWStore: %s was made by a newer mod_aigw (version %d of its tables, this one knows %d): install that "
-                     "one, or name another file",
-                     path, found, aigw_sql_schema_version());
+        aigw_store_sql_newer(s, APLOG_EMERG, path, found);
     }
     else if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "AIGW0505: AIGWStore: %s cannot be brought up to date: %s", path,
-                     aigw_sql_sqlite_error(sql));
+        aigw_store_sql_no_tables(s, path, aigw_sql_sqlite_error(sql));
     }
     return rv != APR_SUCCESS;
 }
@@ -136,8 +132,7 @@ static apr_status_t read_now(sqlite_store_t *self, apr_pool_t *p, aigw_sql_work_
         }
     }
     if (rv == APR_EGENERAL) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, self->options.server, "AIGW0502: the store: SQLite refuses a statement: %s",
-                     aigw_sql_sqlite_error(self->sql));
+        aigw_store_sql_refused(self->options.server, "SQLite", aigw_sql_sqlite_error(self->sql));
     }
     if (rv == APR_EAGAIN || rv == APR_EGENERAL) {
         self->sql = NULL;
@@ -181,8 +176,7 @@ static aigw_store_t *open_store(apr_pool_t *p, const char *args, const aigw_stor
         self->writer = aigw_sqlite_writer_make(p, &self->options);
     }
     if (!self || !self->writer) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, options->server,
-                     "AIGW0506: no thread or no memory for the store in this child: it refuses what needs it");
+        aigw_store_sql_not_opened(options->server);
         return NULL;
     }
     return &self->head;

@@ -23,7 +23,7 @@ typedef struct aigw_task_run_t {
     int started;               /* it may be cancelled */
     unsigned failed : 1;       /* the call had an error, which error tells */
     unsigned later : 1;        /* it may go well another time: a limit is reached */
-    unsigned cut : 1;          /* nothing is wrong with it: the child is stopping */
+    unsigned cut : 1;          /* nothing is wrong with it: a gateway is stopping, this one or one that it asked */
     apr_interval_time_t asked; /* later: after how long, as far as that was said */
     unsigned tells : 1;        /* somebody wants to be told of its end. Constant */
     apr_time_t created;        /* the task. Constant */

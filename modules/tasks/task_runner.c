@@ -80,10 +80,10 @@ static aigw_task_state_e outcome(aigw_task_run_t *run)
     if (run->cancelled) {
         return AIGW_TASK_CANCELLED;
     }
-    if (run->cut || runner.stopping) {
+    if (runner.stopping) {
         return AIGW_TASK_PENDING;
     }
-    if (run->later && apr_time_now() - run->created < aigw_tasks_conf()->patience) {
+    if ((run->later || run->cut) && apr_time_now() - run->created < aigw_tasks_conf()->patience) {
         run->delay = aigw_spread_next(&runner.waiting[run->owner % OWNERS], aigw_clock_now(), run->asked, ap_random_pick(0, 1000) / 1000.0);
         return AIGW_TASK_PENDING;
     }
@@ -171,8 +171,8 @@ static void heed(const aigw_task_beat_t *beats, int n)
     int i = 0, k;
 
     apr_thread_mutex_lock(runner.mutex);
-    APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
-    {
+    for (run = APR_RING_FIRST(&runner.running); run != APR_RING_SENTINEL(&runner.running, aigw_task_run_t, link);
+         run = APR_RING_NEXT(run, link)) {
         for (k = i; k < n && (beats[k].lease.number != run->lease.number || strcmp(beats[k].lease.id, run->lease.id)); k++) {
         }
         if (k == n) {
@@ -195,8 +195,8 @@ static aigw_task_beat_t *running(apr_pool_t *p, int everything, int to_write, in
     *n = 0;
     apr_thread_mutex_lock(runner.mutex);
     beats = apr_pcalloc(p, (apr_size_t)(runner.nrunning + 1) * sizeof *beats);
-    APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
-    {
+    for (run = APR_RING_FIRST(&runner.running); run != APR_RING_SENTINEL(&runner.running, aigw_task_run_t, link);
+         run = APR_RING_NEXT(run, link)) {
         aigw_task_beat_t *beat = &beats[*n];
 
         beat->progress = aigw_task_run_progress(run);
@@ -285,14 +285,12 @@ static apr_status_t write_ends(apr_pool_t *p)
     apr_thread_mutex_lock(runner.mutex);
     APR_RING_CONCAT(&ended, &runner.ended, aigw_task_run_t, link);
     apr_thread_mutex_unlock(runner.mutex);
-    APR_RING_FOREACH(run, &ended, aigw_task_run_t, link)
-    {
+    for (run = APR_RING_FIRST(&ended); run != APR_RING_SENTINEL(&ended, aigw_task_run_t, link); run = APR_RING_NEXT(run, link)) {
         n++;
     }
     ends = apr_pcalloc(p, (apr_size_t)(n + 1) * sizeof *ends);
     n = 0;
-    APR_RING_FOREACH(run, &ended, aigw_task_run_t, link)
-    {
+    for (run = APR_RING_FIRST(&ended); run != APR_RING_SENTINEL(&ended, aigw_task_run_t, link); run = APR_RING_NEXT(run, link)) {
         const aigw_task_end_t end = {run->lease, run->state, run->result, run->error, run->usage, run->used, run->delay, 0};
 
         ends[n++] = end;
@@ -342,7 +340,7 @@ static void wait_a_while(void)
     apr_thread_mutex_unlock(runner.mutex);
 }
 
-/* How long is there still? Microseconds; 0: what runs now is to be handed back; less: it is high time. *left: how many still run. */
+/* How long is there still? Microseconds; 0: what runs now is to be handed back; less: it is high time. *left: whether something still runs, or has ended and is not written. */
 static apr_interval_time_t draining(int *left)
 {
     const apr_time_t now = aigw_clock_now();
@@ -353,13 +351,13 @@ static apr_interval_time_t draining(int *left)
         runner.until = now;
     }
     still = runner.until - now;
-    *left = runner.nrunning;
+    *left = runner.nrunning || !APR_RING_EMPTY(&runner.ended, aigw_task_run_t, link);
     apr_thread_mutex_unlock(runner.mutex);
     return still;
 }
 
-/* Their calls end when they end: nobody waits for them any more, and what they say then is not written. */
-static void hand_back(apr_pool_t *p)
+/* Their calls end when they end: nobody waits for them any more, and what they say then is not written. How many there are. */
+static int hand_back(apr_pool_t *p)
 {
     int n, i;
     aigw_task_beat_t *beats = all_running(p, &n);
@@ -374,6 +372,7 @@ static void hand_back(apr_pool_t *p)
         runner.vt->task_end(runner.store, p, ends, n);
     }
     apr_pool_clear(p);
+    return n;
 }
 
 /* The drain is over: what still runs is cancelled, which takes no time where the upstream is being waited for. */
@@ -382,8 +381,8 @@ static void cancel_all(void)
     aigw_task_run_t *run;
 
     apr_thread_mutex_lock(runner.mutex);
-    APR_RING_FOREACH(run, &runner.running, aigw_task_run_t, link)
-    {
+    for (run = APR_RING_FIRST(&runner.running); run != APR_RING_SENTINEL(&runner.running, aigw_task_run_t, link);
+         run = APR_RING_NEXT(run, link)) {
         aigw_tasks_core->call_cancel(run->call);
     }
     apr_thread_mutex_unlock(runner.mutex);
@@ -391,23 +390,22 @@ static void cancel_all(void)
 
 static void drain(apr_pool_t *p)
 {
-    apr_interval_time_t still;
     apr_status_t rv;
     int left;
 
-    while ((still = draining(&left)) > 0 && left) {
+    while (draining(&left) > 0 && left) {
         write_ends(p);
         signs_of_life(p);
         wait_a_while();
     }
     cancel_all();
-    while ((rv = write_ends(p)) == APR_EAGAIN || (draining(&left), left)) {
-        if (draining(&left) < -GRACE) {
-            break;
-        }
+    /* while some are written others end: whoever looked only whether any still runs would leave those without a word */
+    while (rv = write_ends(p), draining(&left) >= -GRACE && left) {
         wait_a_while();
     }
-    hand_back(p);
+    if (hand_back(p) && rv != APR_EAGAIN) {
+        rv = write_ends(p); /* the same: some ended before they were handed back */
+    }
     if (rv == APR_EAGAIN) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, runner.server,
                      "AIGW0603: tasks have ended while the store was away, and this child must go: others will run them again");

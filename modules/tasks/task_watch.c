@@ -153,8 +153,8 @@ static void wake_all(const watched_t *watched)
 {
     aigw_task_watch_t *watch;
 
-    APR_RING_FOREACH(watch, &watched->watches, aigw_task_watch_t, link)
-    {
+    for (watch = APR_RING_FIRST(&watched->watches); watch != APR_RING_SENTINEL(&watched->watches, aigw_task_watch_t, link);
+         watch = APR_RING_NEXT(watch, link)) {
         wake(watch);
     }
 }
@@ -369,8 +369,8 @@ static aigw_task_news_t *compare(apr_pool_t *p, const wanted_t *wanted, const ai
 
 static void look_at(apr_pool_t *p, apr_pool_t *one, const wanted_t *wanted, int n)
 {
-    const aigw_task_t *tasks[LOOK_MAX];
-    const char *ids[LOOK_MAX];
+    const aigw_task_t **tasks = apr_pcalloc(p, (apr_size_t)n * sizeof *tasks);
+    const char **ids = apr_pcalloc(p, (apr_size_t)n * sizeof *ids);
     watched_t *watched;
     sigset_t before;
     int i;

@@ -11,7 +11,7 @@ use AIGW::Server;
 use Time::HiRes qw(sleep time);
 
 use constant { PENDING => 0, RUNNING => 1, COMPLETED => 2, FAILED => 3, CANCELLED => 4, ANY => -1, SECOND => 1_000_000, DAY => 86_400_000_000 };
-use constant SUITE => 72;
+use constant SUITE => 75;
 
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 plan tests => SUITE * @stores, need_module('mod_aigw', 'mod_aigw_test');
@@ -107,6 +107,12 @@ sub suite {
     is_deeply [map { $_->{id} } @rest], [$of{a}[0]], '… and the last';
     is_deeply [claim('h', 4)], [], '… and then there is none';
 
+    create($_) for ('y') x 3, ('x') x 3;
+    my @even = claim('h', 6);
+    my $owners = join '', map { $_->{owner} } @even;
+    like $owners, qr/\A(?:xy|yx){3}\z/, "turns of two who have many, in one claim: $owners";
+    end($_, COMPLETED) for @even;
+
     # --- signs of life, the end
     is beat($turns[0]), 'yours', 'a sign of life';
     is op('get', id => $turns[0]{id}, owner => $turns[0]{owner})->{task}{progress}, 0.5, '… with its progress';
@@ -157,6 +163,8 @@ sub suite {
     # --- its time is over
     my $brief = create('g', ttl => 1);
     end((claim('h5', 100))[0], COMPLETED, result => '1');
+    until_so 'what is kept for a moment is gone before it is swept', sub { rv('get', id => $brief->{task}{id}, owner => 'g') eq 'gone' };
+    is_deeply op('list', owner => 'g', state => ANY, limit => 9)->{tasks}, [], '… and on no page';
     until_so 'what was kept for a moment', sub { op('sweep', attempts => 2, error => '""'); rv('get', id => $brief->{task}{id}, owner => 'g') eq 'gone' };
     is rv('get', id => $brief->{task}{id}, owner => 'h'), 'notfound', "… was never another's";
 

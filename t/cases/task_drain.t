@@ -10,7 +10,7 @@ use AIGW::Raw;
 use AIGW::Server;
 
 my $pg = AIGW::Postgres->available;
-plan tests => 27 + ($pg ? 5 : 0), need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 29 + ($pg ? 5 : 0), need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 sub conf {
     my ($more, $store) = @_;
@@ -146,6 +146,21 @@ $s->start;
     is asked($tag), 1, '… nor asked';
 }
 $s->stop;
+# Many at once: while some are written, others end. Those that nobody wrote would run nowhere until their leases are over.
+{
+    $s->configure(conf("AIGWTaskDrain 1s 1s\nAIGWTaskLease 600s\n<AIGWModel slow>\n    AIGWUpstream echo delay=3600s\n</AIGWModel>"));
+    $s->start;
+    my @all = map { post_json('/api/v1/tasks', { prompt => "task $_", model => 'slow' }, port => $s->{port})->json->{task_id} } 1 .. 90;
+    my $running = sub { scalar grep { (task($_)->{status} // '') eq 'running' } @all };
+    $s->wait_for('all of them', 60, sub { $running->() == @all });
+    $s->signal('TERM');
+    ok $s->wait_end(60), 'a stop while many run';
+    $s->configure(conf("AIGWTaskWorkers 0"));
+    $s->start;
+    is_deeply [grep { $_ ne 'pending 0' } map { my $t = task($_); "$t->{status} $t->{attempts}" } @all], [], '… each is handed back';
+    AIGW::Client::once(DELETE => "/api/v1/tasks/$_", port => $s->{port}) for @all;
+    $s->stop;
+}
 is_deeply [$s->crashes], [], 'nothing crashed';
 
 # ------------------------------------------------------------------ and the store is away
