@@ -39,11 +39,9 @@ static const aigw_error_t *no_store(apr_pool_t *p)
                                        "This gateway is not configured to keep tasks.");
 }
 
-static int send_json(request_rec *r, int status, json_t *json)
+/* text NULL: there was no memory. */
+static int send_text(request_rec *r, int status, const char *text)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-
-    json_decref(json);
     if (!text) {
         return aigw_tasks_core->error_send(
             r, aigw_tasks_core->error_make(r->pool, HTTP_INTERNAL_SERVER_ERROR, "internal_error", NULL, "The gateway is out of memory."));
@@ -53,8 +51,17 @@ static int send_json(request_rec *r, int status, json_t *json)
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     ap_set_content_length(r, (apr_off_t)strlen(text));
     ap_rputs(text, r);
-    free(text);
     return OK;
+}
+
+static int send_json(request_rec *r, int status, json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    const int rc = send_text(r, status, text);
+
+    json_decref(json);
+    free(text);
+    return rc;
 }
 
 static int refuse(ask_t *ask, apr_status_t rv)
@@ -86,7 +93,7 @@ static int send_task(ask_t *ask, int status, const aigw_task_t *task)
     if (!is_over(task)) {
         apr_table_setn(ask->r->headers_out, "Retry-After", "1");
     }
-    return send_json(ask->r, status, aigw_task_json(ask->r->pool, task, ask->jobs));
+    return send_text(ask->r, status, aigw_task_text(ask->r->pool, task, ask->jobs));
 }
 
 /* ------------------------------------------------------------------ Prefer: wait=N */
