@@ -130,6 +130,9 @@ typedef struct aigw_core_t {
 
     /* The secret in p, one line of at most 8 KiB; NULL and *why (in ptemp, with nothing of the secret) if it cannot be had. Blocks (exec: for at most 10 s). */
     const char *(*secret_read)(apr_pool_t *p, apr_pool_t *ptemp, const char *source, const char **why);
+
+    /* What AIGWStore names, as "sqlite"; NULL: there is no AIGWStore. Once the configuration is read. */
+    const char *(*store_name)(void);
 } aigw_core_t;
 
 APR_DECLARE_OPTIONAL_FN(const aigw_core_t *, aigw_core, (int version));

@@ -52,6 +52,7 @@ static const aigw_core_t core = {
     .secret_fault = aigw_secret_source_fault,
     .secret_read = aigw_secret_read,
     .call_make_watching = aigw_call_make_watching,
+    .store_name = aigw_store_name,
 };
 
 static const aigw_core_t *aigw_core(int version)

@@ -153,3 +153,8 @@ const aigw_store_vt *aigw_store_get(aigw_store_t **store)
     *store = conf.store;
     return conf.store ? conf.vt : NULL;
 }
+
+const char *aigw_store_name(void)
+{
+    return conf.vt ? conf.name : NULL;
+}

@@ -27,4 +27,7 @@ void aigw_store_child_init(apr_pool_t *pchild, server_rec *main_server);
 /* aigw_core_t.store. */
 const aigw_store_vt *aigw_store_get(aigw_store_t **store);
 
+/* aigw_core_t.store_name. */
+const char *aigw_store_name(void);
+
 #endif

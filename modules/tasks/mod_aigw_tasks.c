@@ -5,6 +5,7 @@
 #include "aigw_signals.h"
 
 #include <ap_mpm.h>
+#include <http_config.h>
 #include <http_log.h>
 #include <mpm_common.h>
 
@@ -16,6 +17,18 @@ APR_OPTIONAL_FN_TYPE(aigw_endpoint_here) * aigw_tasks_here;
 APR_OPTIONAL_FN_TYPE(aigw_identity_recheck) * aigw_tasks_recheck;
 APR_OPTIONAL_FN_TYPE(aigw_job_progress) * aigw_tasks_progress;
 APR_OPTIONAL_FN_TYPE(aigw_sse_sink) * aigw_tasks_sse_sink;
+
+/* Is there a SetHandler aigw-tasks? In the text of the configuration: what httpd makes of it is an expression that wants a request. */
+static int has_location(const ap_directive_t *at)
+{
+    for (; at; at = at->next) {
+        if ((!ap_cstr_casecmp(at->directive, "SetHandler") && at->args && ap_strstr_c(at->args, "aigw-tasks")) ||
+            has_location(at->first_child)) {
+            return 1;
+        }
+    }
+    return 0;
+}
 
 /* In check_config, because `apachectl configtest` runs this and not post_config. */
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -35,6 +48,12 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "AIGW0601: mod_aigw_tasks needs mod_aigw and mod_aigw_stream %s: load them too",
                      AIGW_VERSION);
         return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (!aigw_tasks_core->store_name() && has_location(ap_conftree)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "AIGW0609: there are locations with SetHandler aigw-tasks and no AIGWStore, so that all tasks are refused: say where "
+                     "they are kept, for example AIGWStore "
+                     "sqlite:/var/lib/aigw/aigw.db");
     }
     aigw_tasks_conf_take(s);
     return aigw_callback_conf_check(aigw_tasks_conf()->callback, s, ptemp);

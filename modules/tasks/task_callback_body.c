@@ -23,17 +23,18 @@ apr_status_t aigw_task_callback_body(const aigw_store_vt *vt, aigw_store_t *stor
 {
     const aigw_task_t *task;
     apr_status_t rv = find(vt, store, p, callback->task, &task);
-    json_t *json;
+    const char *text, *data;
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    json = task ? json_pack("{s:s,s:s,s:o}", "type", types[task->state], "timestamp", aigw_rfc3339_format(p, task->completed), "data",
-                            aigw_task_json(p, task, 0))
-                : json_pack("{s:s,s:s,s:{s:s}}", "type", "task.expired", "timestamp", aigw_rfc3339_format(p, callback->first), "data",
-                            "task_id", callback->task);
-    *body = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    data = task ? aigw_task_text(p, task, 0) : apr_psprintf(p, "{\"task_id\":\"%s\"}", callback->task);
+    if (!data) {
+        return APR_ENOMEM;
+    }
+    text = apr_psprintf(p, "{\"type\":\"%s\",\"timestamp\":\"%s\",\"data\":", task ? types[task->state] : "task.expired",
+                        aigw_rfc3339_format(p, task ? task->completed : callback->first));
+    *body = strdup(apr_pstrcat(p, text, data, "}", NULL));
     *len = *body ? strlen(*body) : 0;
-    json_decref(json);
     return *body ? APR_SUCCESS : APR_ENOMEM;
 }

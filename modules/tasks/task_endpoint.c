@@ -32,11 +32,16 @@ const aigw_error_t *aigw_task_unavailable(apr_pool_t *p)
     return error;
 }
 
-static int send_json(request_rec *r, int status, json_t *json)
+/* A mistake in the configuration: trying again does not help, and 503 would say that it does. */
+static const aigw_error_t *no_store(apr_pool_t *p)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    return aigw_tasks_core->error_make(p, HTTP_INTERNAL_SERVER_ERROR, "internal_error", NULL,
+                                       "This gateway is not configured to keep tasks.");
+}
 
-    json_decref(json);
+/* text NULL: there was no memory. */
+static int send_text(request_rec *r, int status, const char *text)
+{
     if (!text) {
         return aigw_tasks_core->error_send(
             r, aigw_tasks_core->error_make(r->pool, HTTP_INTERNAL_SERVER_ERROR, "internal_error", NULL, "The gateway is out of memory."));
@@ -46,8 +51,17 @@ static int send_json(request_rec *r, int status, json_t *json)
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     ap_set_content_length(r, (apr_off_t)strlen(text));
     ap_rputs(text, r);
-    free(text);
     return OK;
+}
+
+static int send_json(request_rec *r, int status, json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    const int rc = send_text(r, status, text);
+
+    json_decref(json);
+    free(text);
+    return rc;
 }
 
 static int refuse(ask_t *ask, apr_status_t rv)
@@ -79,7 +93,7 @@ static int send_task(ask_t *ask, int status, const aigw_task_t *task)
     if (!is_over(task)) {
         apr_table_setn(ask->r->headers_out, "Retry-After", "1");
     }
-    return send_json(ask->r, status, aigw_task_json(ask->r->pool, task, ask->jobs));
+    return send_text(ask->r, status, aigw_task_text(ask->r->pool, task, ask->jobs));
 }
 
 /* ------------------------------------------------------------------ Prefer: wait=N */
@@ -288,7 +302,7 @@ int aigw_task_endpoint(request_rec *r)
         return refuse(ask, APR_NOTFOUND);
     }
     if (!(ask->vt = aigw_tasks_core->store(&ask->store))) {
-        return aigw_tasks_core->error_send(r, aigw_task_unavailable(r->pool));
+        return aigw_tasks_core->error_send(r, aigw_tasks_core->store_name() ? aigw_task_unavailable(r->pool) : no_store(r->pool));
     }
     ask->owner = aigw_task_owner(r->pool, aigw_task_who(r));
     if (*ask->id) {

@@ -93,13 +93,10 @@ static aigw_task_news_t *make_news(const aigw_task_mark_t *mark, int over, const
 static aigw_task_news_t *news_of(apr_pool_t *p, const aigw_task_t *task, aigw_task_watch_e what)
 {
     const aigw_task_mark_t mark = aigw_task_watch_mark(task);
-    json_t *json = what == AIGW_WATCH_END ? NULL : aigw_task_json(p, task, what == AIGW_WATCH_JOB);
-    char *data = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    const char *data = what == AIGW_WATCH_END ? NULL : aigw_task_text(p, task, what == AIGW_WATCH_JOB);
     aigw_task_news_t *news =
         data || what == AIGW_WATCH_END ? make_news(&mark, task->state > AIGW_TASK_RUNNING, event_name(&mark), data) : NULL;
 
-    free(data);
-    json_decref(json);
     return news;
 }
 

@@ -58,8 +58,13 @@ aigw_request_t *aigw_task_identity_read(apr_pool_t *p, const char *json);
 const char *aigw_task_server_name(apr_pool_t *p, const server_rec *s);
 server_rec *aigw_task_server_find(apr_pool_t *p, server_rec *main_server, const char *name);
 
-/* --- as clients see one: task_json.c. jobs: 1: it is called job_id. A new reference. */
+/* --- as clients see one: task_json.c. jobs: 1: it is called job_id */
+
+/* Without its result. A new reference. */
 json_t *aigw_task_json(apr_pool_t *p, const aigw_task_t *task, int jobs);
+
+/* With it, on one line. In p; NULL: no memory. */
+const char *aigw_task_text(apr_pool_t *p, const aigw_task_t *task, int jobs);
 
 /* --- the endpoint: task_endpoint.c, task_create.c */
 int aigw_task_endpoint(request_rec *r);

@@ -307,7 +307,7 @@ for my $case (@tls) {
 # ------------------------------------------------------------------ the files in conf/
 
 for my $file (@files) {
-    my ($status, $words) = conf_check("Include \"$repository/conf/$file\"\n");
+    my ($status, $words) = conf_check(($file eq 'aigw.conf' ? "AIGWStore sqlite:$tmp/aigw.db\n" : '') . "Include \"$repository/conf/$file\"\n");
     is $status, 0, "conf/$file" or diag $words;
     unlike $words, qr/warn|AIGW\d/i, "conf/$file: nothing to be said";
     ($status, $words) = conf_check("Include \"$repository/conf/$file\"\n", without => qr/aigw_stream|aigw_tasks/);

@@ -3,16 +3,18 @@ use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);
 use Digest::SHA qw(sha1_base64);
+use IO::Socket::INET ();
+use POSIX ();
 use MIME::Base64 qw(encode_base64);
 use AIGW::Client qw(get post_json);
 use AIGW::Postgres;
 use AIGW::Redis;
 use AIGW::Server;
-use AIGW::Services qw(spew);
+use AIGW::Services qw(slurp spew);
 use Time::HiRes qw(sleep time);
 
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
-plan tests => 31 * @stores + 3, need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 31 * @stores + 9, need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 for my $name (@stores) {
     my $server = { pgsql => 'AIGW::Postgres', redis => 'AIGW::Redis' }->{$name};
@@ -83,5 +85,43 @@ for my $name (@stores) {
     is get("/api/v1/tasks/$id", %$carol)->{status}, 200, 'without mod_aigw_auth: a task of a user of AuthType Basic';
     is get("/api/v1/tasks/$id", %$dave)->{status}, 404, "… is not another's";
     is_deeply get('/api/v1/tasks', %$dave)->json->{tasks}, [], '… who does not see it';
+    $gw->stop;
+}
+
+# A mistake in the configuration is told by configtest, and is nothing to be tried again (503).
+{
+    my $gw = AIGW::Server->new(conf => "<Location /api/v1/tasks>\nSetHandler aigw-tasks\n</Location>\n");
+    like slurp("$gw->{dir}/start"), qr/AIGW0609: .*AIGWStore sqlite:/, 'without AIGWStore: the log says what is missing';
+    my $r = get('/api/v1/tasks', port => $gw->{port});
+    is_deeply [$r->{status}, $r->json->{error}{code}], [500, 'internal_error'], '… and tasks are refused';
+    is $r->header('Retry-After'), undef, '… for good';
+    $gw->stop;
+}
+
+# An answer is kept as the model server wrote it, with numbers that are larger than ours; also in an event, which is one line.
+{
+    my $answer = qq({\n"id": "x", "object": "chat.completion", "created": 99999999999999999999999,\r\n "model": "m", "p": 0.1,\n"choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]\n});
+    my $listen = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die "listen: $!";
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        while (my $c = $listen->accept) {
+            my $in = '';
+            while ($in !~ /\r\n\r\n.*\}\z/s && sysread $c, $in, 65536, length $in) { }
+            print {$c} "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: ", length $answer, "\r\n\r\n$answer";
+        }
+        POSIX::_exit(0);
+    }
+    my $gw = AIGW::Server->new(conf => "AIGWStore sqlite:data/aigw.db\n<AIGWModel big>\nAIGWUpstream openai http://127.0.0.1:" . $listen->sockport . "/v1\n</AIGWModel>\nAIGWDefaultModel big\n"
+        . "<Location /api/v1/tasks>\nSetHandler aigw-tasks\n</Location>\n");
+    my %at = (port => $gw->{port}, timeout => 60);
+    my $id = post_json('/api/v1/tasks', { prompt => 'x' }, %at)->json->{task_id};
+    $gw->wait_for('its end', 60, sub { get("/api/v1/tasks/$id", %at)->json->{status} =~ /completed|failed/ });
+    my $is = qr/"status":"completed".*"result":\{ ?"id": "x".*"created": 99999999999999999999999, .*"p": 0\.1,/;
+    like get("/api/v1/tasks/$id", %at)->content, $is, 'an answer with numbers larger than ours is kept';
+    my @data = get("/api/v1/tasks/$id/events", %at)->data;
+    is scalar @data, 1, '… in an event';
+    like $data[0], $is, '… of one line';
+    kill TERM => $pid;
+    waitpid $pid, 0;
     $gw->stop;
 }
