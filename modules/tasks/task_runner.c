@@ -261,6 +261,16 @@ static void look(apr_pool_t *p)
     heed(beats, n);
 }
 
+static int count_running(void)
+{
+    int n;
+
+    apr_thread_mutex_lock(runner.mutex);
+    n = runner.nrunning;
+    apr_thread_mutex_unlock(runner.mutex);
+    return n;
+}
+
 static void signs_of_life(apr_pool_t *p)
 {
     const apr_time_t now = aigw_clock_now();
@@ -269,7 +279,7 @@ static void signs_of_life(apr_pool_t *p)
         runner.beaten = runner.looked = now;
         beat(p, 1);
     }
-    else if (now - runner.looked >= TICK + runner.nrunning * LOOK_EACH) {
+    else if (now - runner.looked >= TICK + count_running() * LOOK_EACH) {
         runner.looked = now;
         beat(p, 0); /* for who watches them */
         look(p);
