@@ -2,6 +2,7 @@
 #include "task_callback.h"
 #include "task_runner.h"
 #include "task_watch.h"
+#include "aigw_prefer.h"
 
 #include <http_protocol.h>
 #include <apr_escape.h>
@@ -225,8 +226,15 @@ static int read_one(ask_t *ask)
     return ask->events ? aigw_task_events(ask->r, task, ask->jobs) : answer(ask, task);
 }
 
+/* How long to wait for a task that runs to be cancelled: what the client says (Prefer: wait=N, also 0), else a moment. */
+static apr_interval_time_t patience_of(request_rec *r)
+{
+    return aigw_prefer_wait(apr_table_get(r->headers_in, "Prefer")) < 0 ? CANCEL_WAIT : aigw_task_wait_wanted(r);
+}
+
 static int cancel(ask_t *ask)
 {
+    const apr_interval_time_t patience = patience_of(ask->r);
     const aigw_task_t *task;
     const apr_status_t rv = ask->vt->task_cancel(ask->store, ask->r->pool, ask->id, ask->owner, &task);
 
@@ -237,12 +245,13 @@ static int cancel(ask_t *ask)
         aigw_task_callback_wake();
     }
     aigw_task_watch_hint(ask->id);
-    if (is_over(task)) {
-        return send_task(ask, HTTP_OK, task);
+    if (!is_over(task)) {
+        aigw_task_runner_cancel(ask->id);
+        if (patience) {
+            return aigw_task_wait(ask->r, task, patience, answer_late, ask);
+        }
     }
-    aigw_task_runner_cancel(ask->id);
-    return aigw_task_wait(ask->r, task, CANCEL_WAIT, answer_late,
-                          ask); /* what is told is that it is cancelled, where that is so in a moment */
+    return send_task(ask, HTTP_OK, task);
 }
 
 static int wrong_method(request_rec *r, const char *allow)
