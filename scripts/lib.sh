@@ -363,13 +363,17 @@ verdict() {
     checks "$CHECKED" "$UNWELL"
 }
 
-# apache_tests TREE MPM: Apache::Test on that MPM; ends the suite.
+# apache_tests TREE MPM: Apache::Test on that MPM; ends the suite. Cases with a line "# any MPM" have nothing to do with it (configuration, stores): they run on event only.
 apache_tests() {
-    local out rc=0 work=work-$2
+    local out rc=0 work=work-$2 args=''
+    if [ "$2" != event ]; then
+        args=$(cd "$TOP/t" && grep -L '^# any MPM' cases/*.t | sed 's,^,t/,' | tr '\n' ' ')
+        echo "On event only, as they are the same on any MPM: $(cd "$TOP/t/cases" && grep -l '^# any MPM' -- *.t | tr '\n' ' ')"
+    fi
     out=$(mktemp) || exit 1
     # several suites use one tree, side by side: what another one leaves must not answer for this one
     rm -rf "$1/t/$work"
-    AIGW_TEST_WORK=$work MPM=$2 make -C "$1/t" check 2>&1 | tee "$out"
+    AIGW_TEST_WORK=$work MPM=$2 make -C "$1/t" check ${args:+"TEST_ARGS=$args"} 2>&1 | tee "$out"
     rc=${PIPESTATUS[0]}
     prove_totals "$out"
     rm -f "$out"

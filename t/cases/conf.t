@@ -1,5 +1,6 @@
 # Every directive of mod_aigw and mod_aigw_stream: what is right passes `httpd -t`, what is wrong fails it with words that name the directive and
 # the remedy; secrets; the certificates of upstreams; modules that are missing; and the files in conf/.
+# any MPM
 use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);

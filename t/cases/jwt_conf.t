@@ -1,4 +1,5 @@
 # <AIGWJwtIssuer> and what stands in it: what is right passes `httpd -t`, what is wrong fails with words that name the directive and the remedy, and never shows a secret.
+# any MPM
 use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);

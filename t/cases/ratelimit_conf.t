@@ -1,4 +1,5 @@
 # <AIGWTier> and the directives of mod_aigw_ratelimit: what is right passes `httpd -t`, what is wrong fails with words that name the directive and the remedy.
+# any MPM
 use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);

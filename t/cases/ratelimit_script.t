@@ -1,5 +1,6 @@
 # What Redis does for limits (modules/ratelimit/limit.lua), alone: it counts as the library does, to the microsecond; what is held open is given back once; nothing is left.
 # Its clock is the test's: the call of TIME is taken out of the script.
+# any MPM
 use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);

@@ -1,5 +1,6 @@
 # No API key comes out of the gateway again: every way to fail, over HTTP/1.1 and HTTP/2, with and without TLS, at LogLevel trace8; then the error log, the status
 # page and each answer are searched for any piece of a key.
+# any MPM
 use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);

@@ -1,5 +1,6 @@
 # The Redis store, what is its own: an answer that is lost (the operation is done, and nobody knows), memory that is full, a version that changes below running children, what is left in Redis in the end,
 # answers of some MiB, pages of who has many, what the log says of a Redis that forgets.
+# any MPM
 use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);

@@ -1,4 +1,5 @@
 # docs/tasks.md: its configurations are right, its questions to the store have answers, and its way from SQLite to PostgreSQL leads there.
+# any MPM
 use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);
