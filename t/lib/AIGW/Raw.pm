@@ -4,14 +4,16 @@ package AIGW::Raw;
 use strict;
 use warnings FATAL => 'all';
 use Carp qw(croak);
+use Time::HiRes qw(time);
 use AIGW::Client ();
 use base 'Exporter';
 our @EXPORT = qw(raw_close raw_go raw_log raw_reset raw_wait tag);
 
 my $serial = 0;
+my $began  = sprintf '%x', 1000 * time;
 
-# A name that no other test uses.
-sub tag { return join '-', 't', $$, ++$serial }
+# A name that no other test uses. Not by its process alone: Linux gives the number of one that has ended to another after some 30,000, which is minutes here.
+sub tag { return join '-', 't', $began, $$, ++$serial }
 
 sub ask {
     my ($method, $path, %arg) = @_;
