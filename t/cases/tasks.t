@@ -59,13 +59,15 @@ for my $name (@stores) {
 
     my $slow = post_json('/api/v1/tasks', { prompt => 'x', model => 'slow', steps => 1000 }, %at)->json->{task_id};
     ok $gw->wait_for('it runs', 20, sub { get("/api/v1/tasks/$slow", %at)->json->{status} eq 'running' }), 'a long one runs';
-    my $cancelled = AIGW::Client::once(DELETE => "/api/v1/tasks/$slow", %at);
+    # it would wait for a second of itself
+    my %wait = (%at, headers => { Prefer => 'wait=20' });
+    my $cancelled = AIGW::Client::once(DELETE => "/api/v1/tasks/$slow", %wait);
     is $cancelled->{status}, 200, '… and is cancelled';
     is $cancelled->json->{status}, 'cancelled', '… which the answer says';
     is $ended->($slow)->{status}, 'cancelled', '… so it is';
     is AIGW::Client::once(DELETE => "/api/v1/tasks/$slow", %at)->json->{status}, 'cancelled', '… and stays';
     is AIGW::Client::once(DELETE => "/api/v1/tasks/$task->{task_id}", %at)->json->{status}, 'completed', 'what is over is not cancelled';
-    is AIGW::Client::once(DELETE => '/ai/jobs/' . post_json('/ai/jobs', { prompt => 'x', model => 'slow', steps => 1000 }, %at)->json->{job_id}, %at)->json->{status}, 'cancelled', 'nor run what is cancelled at once';
+    is AIGW::Client::once(DELETE => '/ai/jobs/' . post_json('/ai/jobs', { prompt => 'x', model => 'slow', steps => 1000 }, %at)->json->{job_id}, %wait)->json->{status}, 'cancelled', 'nor run what is cancelled at once';
     is AIGW::Client::once(PUT => '/api/v1/tasks', %at)->{status}, 405, 'PUT is not for tasks';
     $gw->stop;
     is_deeply [$gw->crashes], [], 'nothing crashed';
