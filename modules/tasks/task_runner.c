@@ -17,6 +17,7 @@ APLOG_USE_MODULE(aigw_tasks);
 #define GRACE                                                                                                                              \
     apr_time_from_sec(                                                                                                                     \
         2) /* for calls to end that were told to, and for the store to take it: httpd kills a child that is still there some seconds after SIGTERM */
+#define UNSTARTED apr_time_from_sec(1) /* when to try again where the engine could not be started */
 #define LOST                                                                                                                               \
     "{\"message\":\"The gateway was lost while it ran this task, each time that it was "                                                   \
     "tried.\",\"type\":\"server_error\",\"param\":null,\"code\":\"internal_error\"}"
@@ -101,7 +102,8 @@ static void begin(apr_pool_t *p, const aigw_task_t *task, const aigw_task_lease_
 
         apr_thread_mutex_lock(aigw_task_runner.mutex);
         run->started = 1;        /* it may have ended, but nobody but this thread frees it */
-        if (rv != APR_SUCCESS) { /* the child is stopping */
+        if (rv != APR_SUCCESS) { /* the child is stopping, or there are no threads */
+            run->delay = aigw_task_runner.stopping ? 0 : UNSTARTED;
             over(run, AIGW_TASK_PENDING);
         }
         apr_thread_mutex_unlock(aigw_task_runner.mutex);

@@ -20,7 +20,7 @@ my $json   = JSON::PP->new->canonical->utf8;
 my $prefork = Apache::Test::have_module('mpm_prefork');
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 my $tls    = have_tls() && Apache::Test::have_module('mod_ssl');
-plan tests => 16 * @stores + 57 + ($tls ? 3 : 0), need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 16 * @stores + 57 + ($prefork ? 0 : 2) + ($tls ? 3 : 0), need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 my @secret = map { 'whsec_' . encode_base64($_ x 32, '') } 'k', 'o';
 my $token  = 'path-that-is-a-secret';
@@ -180,6 +180,19 @@ for my $name (@stores) {
     isnt next_hook($up)->{header}{'webhook-id'}, "msg_$id", '… and is not sent again';
     ok !$up->waiting, '… nor anything else';
     $gw->stop;
+}
+
+# a child that waits for what is on its way is told to stop now: it waits no longer, and nobody has to kill it
+if (!$prefork) {
+    my $up = AIGW::Listener->new(port => my $port = free_port());
+    my $gw = gateway("http://127.0.0.1:$port", "AIGWCallbackNetwork 127.0.0.1\nAIGWCallbackTimeout 60s");
+    my $id = make($gw, "http://127.0.0.1:$port/$token");
+    my $conn = $up->accept;
+    is $conn->request->{header}{'webhook-id'}, "msg_$id", 'one is on its way when httpd is gracefully restarted';
+    $gw->signal('USR1');
+    $gw->wait_for('the restart', 60, sub { my $n = () = $gw->log =~ /resuming normal operations/g; $n >= 2 });
+    $gw->stop;
+    is_deeply [$gw->crashes], [], '… and stopped: nobody waits for its receiver, or is killed';
 }
 
 # ------------------------------------------------------------------ receivers that stall; children that die

@@ -10,7 +10,7 @@ use AIGW::Raw;
 use AIGW::Server;
 
 my $pg = AIGW::Postgres->available;
-plan tests => 45 + ($pg ? 11 : 0), need_module('mod_aigw', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 50 + ($pg ? 11 : 0), need_module('mod_aigw', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 # Users are addresses: whoever says X-Client. One child: what AIGWTaskWorkers says is for each.
 my ($libexec) = map { m{^LoadModule\s+status_module\s+"?(.*)/mod_status\.so} } split /\n/, AIGW::Services::slurp("$ENV{AIGW_BUILD}/base.conf");
@@ -62,18 +62,22 @@ sub raw { my ($tag, $scenario, %more) = @_; return { %more, endpoint => '/v1/cha
 sub task { my ($who, $id, $path) = @_; return get(($path // $at) . "/$id", as($who))->json }
 sub ended { my ($who, $id, $path) = @_; my $t; $s->wait_for("the end of $id", 60, sub { $t = task($who, $id, $path); ($t->{status} // '') =~ /completed|failed|cancelled/ }); return $t }
 sub said { my ($r) = @_; my $e = $r->{status} >= 400 ? $r->json->{error} : {}; return join ' ', $r->{status}, grep { defined } @$e{qw(code param)} }
+sub threads { return map { my ($pid) = split m{/}; glob "/proc/$pid/task/*" } $s->children }
 sub sent { my ($body, %more) = @_; my %as = as(1, 'Content-Type' => 'application/json', %more); return said(AIGW::Client::once(POST => $at, %as, body => $body)) }
 
 # ------------------------------------------------------------------ whose turn it is
-$s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWorkers 1\nAIGWTasksPerUser 60\nAIGWTaskPatience 1s\nAIGWTaskMaxBody 4K\nAIGWTaskMaxResult 1K\nAIGWTaskTTL 1h 2h"));
+$s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWorkers 1\nAIGWTasksPerUser 60\nAIGWTaskPatience 1s\nAIGWTaskMaxBody 4K\nAIGWTaskMaxResult 1K\nAIGWTaskTTL 1h 2h\nAIGWReactors 1"));
 {
     my $tag = tag();
+    my $threads = threads();
     my $gate = make(1, raw($tag, 'gate'))->json->{task_id};
     raw_wait('request', tag => $tag, timeout => 30);
     my @many = map { make(1, raw("$tag-a$_", 'ok', priority => $_ == 40 ? 5 : 0))->json->{task_id} } 1 .. 50;
     my $other = make(2, raw("$tag-b", 'ok'))->json->{task_id};
     raw_go($tag);
     ended(1, $_) for @many;
+    # one may be the event loop, which begins with the first call on worker and prefork
+    cmp_ok scalar(threads()) - $threads, '>=', 4, 'the helper threads stay: they are not made anew for each call';
     my @order = map { ($_->{tag} // "") =~ /\A\Q$tag\E-(\w+)/ ? $1 : () } sort { $a->{serial} <=> $b->{serial} } @{ raw_log()->{requests} };
     is $order[0], 'b', 'who has one task is next, whoever has fifty';
     is $order[1], 'a40', '… then the most urgent of the other';
@@ -145,6 +149,24 @@ $s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWo
     is scalar @{ get($at, as(6))->json->{tasks} }, 0, '… it is not listed';
 }
 $s->stop;
+is_deeply [$s->crashes], [], 'nothing crashed';
+
+# ------------------------------------------------------------------ there can be no more threads
+$s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', ''));
+{
+    my ($child) = map { m{(\d+)} } $s->wait_for('a child', 30, sub { ($s->children)[0] });
+    my ($max) = (AIGW::Services::slurp("/proc/$child/limits") // '') =~ /^Max processes\s+(\S+)/m;
+    $s->wait_for('its threads', 30, sub { get($at, as(1))->{status} == 200 });
+    # any number that is not more than he has already
+    $s->limit(nproc => 1, $child);
+    my @ids = map { make(1, { prompt => 'one two' })->json->{task_id} } 1 .. 12;
+    # on worker and prefork the event loop is missing, too
+    ok $s->wait_for('a complaint', 30, sub { $s->log =~ /AIGW0151|AIGW0133/ }), 'no thread can be made to run tasks';
+    $s->limit(nproc => $max, $child);
+    is_deeply [map { my $t = ended(1, $_); "$t->{status} $t->{attempts}" } @ids], [('completed 1') x 12], '… they are run when there can be';
+}
+$s->stop;
+cmp_ok scalar(() = $s->log =~ /AIGW0151|AIGW0133/g), '<', 100, '… which was not tried all the time';
 is_deeply [$s->crashes], [], 'nothing crashed';
 
 # ------------------------------------------------------------------ the store is away
