@@ -10,7 +10,7 @@ use AIGW::Raw;
 use AIGW::Server;
 
 my $pg = AIGW::Postgres->available;
-plan tests => 45 + ($pg ? 11 : 0), need_module('mod_aigw', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 45 + ($pg ? 14 : 0), need_module('mod_aigw', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 # Users are addresses: whoever says X-Client. One child: what AIGWTaskWorkers says is for each.
 my ($libexec) = map { m{^LoadModule\s+status_module\s+"?(.*)/mod_status\.so} } split /\n/, AIGW::Services::slurp("$ENV{AIGW_BUILD}/base.conf");
@@ -151,6 +151,18 @@ is_deeply [$s->crashes], [], 'nothing crashed';
 if ($pg) {
     $pg = AIGW::Postgres->new;
     $s = AIGW::Server->new(conf => conf('AIGWStore "pgsql:' . $pg->conninfo . '"', "AIGWStoreTimeout 1s"));
+
+    # The first claim's COMMIT takes longer than AIGWStoreTimeout, and is done.
+    my $slow = <<'SQL';
+CREATE SEQUENCE commits;
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('commits') = 1 THEN PERFORM pg_sleep(2.5); END IF; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON aigw_task DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.state = 0 AND NEW.state = 1) EXECUTE FUNCTION slow();
+SQL
+    is $pg->sql("$slow SELECT 1"), 1, 'a COMMIT that takes long';
+    my $lost = ended(1, make(1, { prompt => 'x' })->json->{task_id});
+    is "$lost->{status} $lost->{attempts}", 'completed 1', '… the task is handed back: it does not lie until its lease is over, and no attempt is counted';
+    cmp_ok $pg->sql("SELECT nextval('commits')"), '>', 2, '… so it was claimed twice';
+
     my $tag = tag();
     my @ids = map { make(1, raw($tag, 'gate'))->json->{task_id} } 1 .. 3;
     raw_wait('request', tag => $tag, n => 3, timeout => 30);
