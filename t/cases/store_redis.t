@@ -11,7 +11,7 @@ use Time::HiRes qw(sleep time);
 
 use constant { PENDING => 0, RUNNING => 1, COMPLETED => 2, CANCELLED => 4, SECOND => 1_000_000 };
 
-plan tests => 51, need { 'redis-server' => sub { AIGW::Redis->available } }, need_module('mod_aigw', 'mod_aigw_test');
+plan tests => 53, need { 'redis-server' => sub { AIGW::Redis->available } }, need_module('mod_aigw', 'mod_aigw_test');
 
 my $redis = AIGW::Redis->new(users => { gw => { password => 'secret', rules => '~{aigw}:* +@read +@write +@stream +@hash +@sortedset +@string +@scripting +time +info +config|get' } });
 my $proxy = $redis->proxy;
@@ -112,6 +112,19 @@ is scalar @{ $redis->cmd('XPENDING', '{aigw}:tasks', 'tasks', '-', '+', 1000) },
 is scalar(grep { $_->{state} == RUNNING } @{ op('look', ids => [@many[0 .. 249]])->{tasks} }), 250, '… looks';
 is op('end', ends => [map { +{ lease_of($_), state => PENDING } } @all[0 .. 249]])->{said}[249], 'written', '… some are handed back';
 is op('end', ends => [map { +{ lease_of($_), state => COMPLETED } } @all[250 .. $#all]])->{said}[0], 'written', '… and some end';
+
+# ------------------------------------------------------------------ gone: for a day from its end, whenever it is swept
+
+my @ttl = map { create('ttl')->{task}{id} } 1 .. 2;
+end($_, COMPLETED) for @{ claim('h', 9)->{tasks} };
+my $expire = sub { my ($task, $hours) = @_; my $at = sprintf '%d000000', time - $hours * 3600; $redis->cmd('HSET', "{aigw}:task:$task", expires => $at); $redis->cmd('ZADD', '{aigw}:task-expire', $at, $task) };
+$expire->($ttl[0], 23);
+$expire->($ttl[1], 25);
+my @before = map { op('get', id => $_, owner => 'ttl')->{rv} } @ttl;
+sweep();
+is_deeply [[@before], [map { op('get', id => $_, owner => 'ttl')->{rv} } @ttl]], [(['gone', 'notfound']) x 2], 'TTL over for 23 hours, and for 25: gone, and as if it had never been, swept or not';
+cmp_ok abs($redis->cmd('PTTL', "{aigw}:task-gone:$ttl[0]") / 1000 - 3600), '<', 300, '… for an hour more';
+$redis->cmd('DEL', "{aigw}:task-gone:$ttl[0]", '{aigw}:task-page:ttl');
 
 # ------------------------------------------------------------------ a dead one's, and what is left
 
