@@ -259,8 +259,7 @@ AIGW_SQL_STATEMENT(
     " state = 1 AND lease_until < {now}");
 AIGW_SQL_STATEMENT(ttl_over, TTL_OVER,
                    "SELECT id, owner, expires FROM aigw_task WHERE state > 1 AND expires <= {now} ORDER BY expires LIMIT $1 {skip}");
-AIGW_SQL_STATEMENT(gone_add, GONE_ADD,
-                   "INSERT INTO aigw_gone (id, owner, forget) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+AIGW_SQL_STATEMENT(gone_add, GONE_ADD, "INSERT INTO aigw_gone (id, owner, forget) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
 AIGW_SQL_STATEMENT(task_drop, TASK_DROP, "DELETE FROM aigw_task WHERE id = $1 AND state > 1");
 AIGW_SQL_STATEMENT(gone_drop, GONE_DROP,
                    "DELETE FROM aigw_gone WHERE id IN (SELECT id FROM aigw_gone WHERE forget <= {now} LIMIT $1 {skip})");
