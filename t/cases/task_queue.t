@@ -12,7 +12,7 @@ use AIGW::Raw;
 use AIGW::Server;
 
 my $pg = AIGW::Postgres->available;
-plan tests => 50 + ($pg ? 15 : 0), need_module('mod_aigw', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 52 + ($pg ? 15 : 0), need_module('mod_aigw', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 # Users are addresses: whoever says X-Client. One child: what AIGWTaskWorkers says is for each.
 my ($libexec) = map { m{^LoadModule\s+status_module\s+"?(.*)/mod_status\.so} } split /\n/, AIGW::Services::slurp("$ENV{AIGW_BUILD}/base.conf");
@@ -58,7 +58,7 @@ CONF
 
 my $s;
 my $at = '/api/v1/tasks';
-sub as { my ($who, %more) = @_; return (port => $s->{port}, timeout => 60, headers => { 'X-Client' => "192.0.2.$who", %more }) }
+sub as { my ($who, %more) = @_; return (port => $s->{port}, timeout => 60, headers => { 'X-Client' => $who =~ /:/ ? $who : "192.0.2.$who", %more }) }
 sub make { my ($who, $body, $path) = @_; return post_json($path // $at, $body, as($who)) }
 sub raw { my ($tag, $scenario, %more) = @_; return { %more, endpoint => '/v1/chat/completions', body => { model => 'raw', messages => [{ role => 'user', content => 'hello' }], scenario => $scenario, tag => $tag } } }
 sub task { my ($who, $id, $path) = @_; return get(($path // $at) . "/$id", as($who))->json }
@@ -110,6 +110,10 @@ $s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWo
     is scalar(grep { $_->{task_id} eq $gate } @{ get("$at?limit=100", as(4))->json->{tasks} }), 0, '… nor listed';
     raw_go($tag);
     is ended(3, $gate)->{status}, 'completed', '… it goes on';
+    # of IPv6 whoever has an address has all that begin with the same 64 bits
+    my $v6 = make('2001:db8:1:2::1', { prompt => 'x' })->json->{task_id};
+    is_deeply [map { get("$at/$v6", as($_))->{status} } '2001:db8:1:2::1', '2001:db8:1:2:ffff::9', '2001:db8:1:3::1'], [200, 200, 404], 'an owner by address is a /64, as limits count him';
+    is task('::ffff:192.0.2.3', $gate)->{status}, 'completed', '… an IPv4 address is itself in IPv6, too';
 }
 
 # ------------------------------------------------------------------ patience, at a limit of the location where they were made
