@@ -2,7 +2,7 @@ package AIGW::Stress;
 # What t/tools/stress.pl and t/tools/stress-tasks.pl have in common: a gateway under a tool that looks for mistakes in the use of memory or of threads, clients each sort in a
 # process of its own, checks, and what the tool had to say in the end.
 #
-#   options('stress.pl');                    # %o: tree, tool, load, out, size
+#   options('stress.pl');                    # %o: tree, tool, load, out, size, and what else the program takes
 #   my $services = surroundings();           # certificates, the raw upstream, the folder for reports
 #   my $s = gateway(); $s->configure(...); $s->start;
 #   group('title', sub { ...; return @what_is_wrong });  join_groups();
@@ -29,9 +29,9 @@ my $main  = $$;
 my $began = time;
 
 sub options {
-    my ($program) = @_;
+    my ($program, @more) = @_;
     %o = (tool => 'none', size => 1);
-    GetOptions(\%o, qw(tree=s tool=s load=s out=s size=f)) && !@ARGV && $o{tree} && $o{tool} =~ /\A(?:tsan|memcheck|none)\z/
+    GetOptions(\%o, qw(tree=s tool=s load=s out=s size=f), @more) && !@ARGV && $o{tree} && $o{tool} =~ /\A(?:tsan|memcheck|none)\z/
         or die "usage: $program --tree BUILD --tool tsan|memcheck|none [--load AIGW-LOAD] [--out FOLDER] [--size 1.0]\n";
     $o{load} ||= "$o{tree}/bench/aigw-load";
     $o{out}  ||= "$o{tree}/t/stress-$o{tool}";
@@ -90,7 +90,7 @@ sub tool {
     return (env => {}) if $o{tool} eq 'none';
     if ($o{tool} eq 'memcheck') {
         my @options = qw(--tool=memcheck --trace-children=yes --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=none --num-callers=40 --undef-value-errors=yes
-            --child-silent-after-fork=no);
+            --keep-debuginfo=yes --child-silent-after-fork=no);
         return (env => {}, wrap => ['valgrind', @options, "--log-file=$o{out}/reports/memcheck.%p"]);
     }
     chomp(my $library = `$cc -print-file-name=libtsan.so`);
