@@ -290,8 +290,8 @@ void aigw_task_runner_cancel(const char *id)
     }
     aigw_signals_hold(&before);
     apr_thread_mutex_lock(aigw_task_runner.mutex);
-    APR_RING_FOREACH(run, &aigw_task_runner.running, aigw_task_run_t, link)
-    {
+    for (run = APR_RING_FIRST(&aigw_task_runner.running); run != APR_RING_SENTINEL(&aigw_task_runner.running, aigw_task_run_t, link);
+         run = APR_RING_NEXT(run, link)) {
         if (run->started && !strcmp(run->lease.id, id)) {
             aigw_task_run_cancel(run);
         }
