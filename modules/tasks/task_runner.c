@@ -1,4 +1,5 @@
 #include "task_runner.h"
+#include "task_doubts.h"
 #include "task_runner_state.h"
 #include "task_watch.h"
 #include "aigw_own_pool.h"
@@ -123,10 +124,15 @@ static void claim(apr_pool_t *p)
         apr_thread_mutex_unlock(aigw_task_runner.mutex);
         room = room > CLAIM ? CLAIM : room;
         n = 0;
-        if (room <= 0 || aigw_task_runner.vt->task_claim(aigw_task_runner.store, p, aigw_task_runner.holder, room, aigw_tasks_conf()->lease,
-                                                         tasks, leases, &n) != APR_SUCCESS) {
+        if (room <= 0) {
             return;
         }
+        if (aigw_task_runner.vt->task_claim(aigw_task_runner.store, p, aigw_task_runner.holder, room, aigw_tasks_conf()->lease, tasks,
+                                            leases, &n) != APR_SUCCESS) {
+            aigw_task_doubts_add(leases, n);
+            return;
+        }
+        aigw_task_doubts_drop(leases, n);
         for (i = 0; i < n; i++) {
             begin(p, tasks[i], &leases[i]);
             aigw_task_watch_hint(leases[i].id);
@@ -204,9 +210,11 @@ static void drain(apr_pool_t *p)
     apr_status_t rv;
     int left;
 
+    aigw_task_doubts_settle(p, 1);
     while (draining(&left) > 0 && left) {
         aigw_task_ends_write(p);
         aigw_task_beats(p);
+        aigw_task_doubts_settle(p, 0);
         wait_a_while();
     }
     cancel_all();
@@ -244,6 +252,7 @@ static void *APR_THREAD_FUNC runner_main(apr_thread_t *thread, void *data)
 
         aigw_task_ends_write(p);
         aigw_task_beats(p);
+        aigw_task_doubts_settle(p, 0);
         if (more || now - aigw_task_runner.swept >= SWEEP_EVERY) {
             aigw_task_runner.swept = now;
             more = sweep(p);
@@ -281,8 +290,8 @@ void aigw_task_runner_cancel(const char *id)
     }
     aigw_signals_hold(&before);
     apr_thread_mutex_lock(aigw_task_runner.mutex);
-    APR_RING_FOREACH(run, &aigw_task_runner.running, aigw_task_run_t, link)
-    {
+    for (run = APR_RING_FIRST(&aigw_task_runner.running); run != APR_RING_SENTINEL(&aigw_task_runner.running, aigw_task_run_t, link);
+         run = APR_RING_NEXT(run, link)) {
         if (run->started && !strcmp(run->lease.id, id)) {
             aigw_task_run_cancel(run);
         }

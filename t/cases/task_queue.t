@@ -2,6 +2,8 @@
 use strict;
 use warnings FATAL => 'all';
 use Apache::Test qw(-withtestmore);
+use JSON::PP ();
+use POSIX ();
 use Time::HiRes qw(sleep time);
 use AIGW::Client qw(get post_json);
 use AIGW::Log;
@@ -10,7 +12,7 @@ use AIGW::Raw;
 use AIGW::Server;
 
 my $pg = AIGW::Postgres->available;
-plan tests => 50 + ($pg ? 11 : 0), need_module('mod_aigw', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 52 + ($pg ? 15 : 0), need_module('mod_aigw', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 # Users are addresses: whoever says X-Client. One child: what AIGWTaskWorkers says is for each.
 my ($libexec) = map { m{^LoadModule\s+status_module\s+"?(.*)/mod_status\.so} } split /\n/, AIGW::Services::slurp("$ENV{AIGW_BUILD}/base.conf");
@@ -56,11 +58,16 @@ CONF
 
 my $s;
 my $at = '/api/v1/tasks';
-sub as { my ($who, %more) = @_; return (port => $s->{port}, timeout => 60, headers => { 'X-Client' => "192.0.2.$who", %more }) }
+sub as { my ($who, %more) = @_; return (port => $s->{port}, timeout => 60, headers => { 'X-Client' => $who =~ /:/ ? $who : "192.0.2.$who", %more }) }
 sub make { my ($who, $body, $path) = @_; return post_json($path // $at, $body, as($who)) }
 sub raw { my ($tag, $scenario, %more) = @_; return { %more, endpoint => '/v1/chat/completions', body => { model => 'raw', messages => [{ role => 'user', content => 'hello' }], scenario => $scenario, tag => $tag } } }
 sub task { my ($who, $id, $path) = @_; return get(($path // $at) . "/$id", as($who))->json }
-sub ended { my ($who, $id, $path) = @_; my $t; $s->wait_for("the end of $id", 60, sub { $t = task($who, $id, $path); ($t->{status} // '') =~ /completed|failed|cancelled/ }); return $t }
+sub ended {
+    my ($who, $id, $path) = @_;
+    my $t;
+    eval { $s->wait_for("the end of $id", 60, sub { $t = task($who, $id, $path); ($t->{status} // '') =~ /completed|failed|cancelled/ }) } and return $t;
+    die $@, 'it is ', JSON::PP->new->canonical->encode($t // {}), "; the last lines of the log:\n", map { "$_\n" } grep { defined } (split /\n/, $s->log)[-40 .. -1];
+}
 sub said { my ($r) = @_; my $e = $r->{status} >= 400 ? $r->json->{error} : {}; return join ' ', $r->{status}, grep { defined } @$e{qw(code param)} }
 sub threads { return map { my ($pid) = split m{/}; glob "/proc/$pid/task/*" } $s->children }
 sub sent { my ($body, %more) = @_; my %as = as(1, 'Content-Type' => 'application/json', %more); return said(AIGW::Client::once(POST => $at, %as, body => $body)) }
@@ -103,6 +110,10 @@ $s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWo
     is scalar(grep { $_->{task_id} eq $gate } @{ get("$at?limit=100", as(4))->json->{tasks} }), 0, '… nor listed';
     raw_go($tag);
     is ended(3, $gate)->{status}, 'completed', '… it goes on';
+    # of IPv6 whoever has an address has all that begin with the same 64 bits
+    my $v6 = make('2001:db8:1:2::1', { prompt => 'x' })->json->{task_id};
+    is_deeply [map { get("$at/$v6", as($_))->{status} } '2001:db8:1:2::1', '2001:db8:1:2:ffff::9', '2001:db8:1:3::1'], [200, 200, 404], 'an owner by address is a /64, as limits count him';
+    is task('::ffff:192.0.2.3', $gate)->{status}, 'completed', '… an IPv4 address is itself in IPv6, too';
 }
 
 # ------------------------------------------------------------------ patience, at a limit of the location where they were made
@@ -173,6 +184,25 @@ is_deeply [$s->crashes], [], 'nothing crashed';
 if ($pg) {
     $pg = AIGW::Postgres->new;
     $s = AIGW::Server->new(conf => conf('AIGWStore "pgsql:' . $pg->conninfo . '"', "AIGWStoreTimeout 1s"));
+
+    # The first claim's COMMIT takes longer than AIGWStoreTimeout, and is done.
+    my $slow = <<'SQL';
+CREATE SEQUENCE commits;
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('commits') = 1 THEN PERFORM pg_sleep(2.5); END IF; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON aigw_task DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.state = 0 AND NEW.state = 1) EXECUTE FUNCTION slow();
+SQL
+    is $pg->sql("$slow SELECT 1"), 1, 'a COMMIT that takes long';
+    my $lost = ended(1, make(1, { prompt => 'x' })->json->{task_id});
+    is "$lost->{status} $lost->{attempts}", 'completed 1', '… the task is handed back: it does not lie until its lease is over, and no attempt is counted';
+    cmp_ok $pg->sql("SELECT nextval('commits')"), '>', 2, '… so it was claimed twice';
+
+    # Two requests make the same user known: one waits for the other.
+    my $other = fork // die;
+    if (!$other) { $pg->sql("BEGIN; INSERT INTO aigw_owner VALUES ('address:192.0.2.9', 0, 0, 0, 0); SELECT pg_sleep(0.5); COMMIT"); POSIX::_exit(0) }
+    $s->wait_for('the other', 30, sub { $pg->sql("SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") });
+    is make(9, { prompt => 'x' })->{status}, 202, 'a user who is new to two requests at once';
+    waitpid $other, 0;
+
     my $tag = tag();
     my @ids = map { make(1, raw($tag, 'gate'))->json->{task_id} } 1 .. 3;
     raw_wait('request', tag => $tag, n => 3, timeout => 30);
