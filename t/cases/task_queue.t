@@ -65,7 +65,7 @@ sub said { my ($r) = @_; my $e = $r->{status} >= 400 ? $r->json->{error} : {}; r
 sub sent { my ($body, %more) = @_; my %as = as(1, 'Content-Type' => 'application/json', %more); return said(AIGW::Client::once(POST => $at, %as, body => $body)) }
 
 # ------------------------------------------------------------------ whose turn it is
-$s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWorkers 1\nAIGWTasksPerUser 60\nAIGWTaskPatience 1s\nAIGWTaskMaxBody 4K\nAIGWTaskMaxResult 1K\nAIGWTaskTTL 1h 2h"));
+$s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWorkers 1\nAIGWTasksPerUser 60\nAIGWTaskPatience 1s\nAIGWTaskMaxBody 4k\nAIGWTaskMaxResult 1K\nAIGWTaskTTL 1h 2h"));
 {
     my $tag = tag();
     my $gate = make(1, raw($tag, 'gate'))->json->{task_id};
