@@ -161,7 +161,7 @@ typedef struct aigw_store_vt {
     /* --- tasks: what those ask who run them */
 
     /* At most max tasks to run now, until now + lease: fair between owners (who has waited longest since his last), of one owner by priority and then by age. tasks: aigw_task_t *, leases:
-     * aigw_task_lease_t, both as long as *n. */
+     * aigw_task_lease_t, both as long as *n. APR_EAGAIN: nobody knows of *n leases whether they are (perhaps only later): to be handed back (task_end, PENDING) as soon as the store knows them. */
     apr_status_t (*task_claim)(aigw_store_t *store, apr_pool_t *p, const char *holder, int max, apr_interval_time_t lease,
                                const aigw_task_t **tasks, aigw_task_lease_t *leases, int *n);
 

@@ -53,6 +53,7 @@ static const aigw_core_t core = {
     .secret_read = aigw_secret_read,
     .call_make_watching = aigw_call_make_watching,
     .store_name = aigw_store_name,
+    .stopping = aigw_child_is_stopping,
 };
 
 static const aigw_core_t *aigw_core(int version)
