@@ -46,6 +46,19 @@ static inline char *fuzz_copy(const void *data, size_t size)
     return copy;
 }
 
+/* The same with a NUL behind them. The caller frees it. */
+static inline char *fuzz_text(const void *data, size_t size)
+{
+    char *text = malloc(size + 1);
+
+    FUZZ_MUST(text != NULL);
+    if (size) {
+        memcpy(text, data, size);
+    }
+    text[size] = '\0';
+    return text;
+}
+
 /* FNV-1a, to compare what two ways of feeding found. */
 #define FUZZ_HASH_BEGIN 14695981039346656037ULL
 static inline uint64_t fuzz_hash(uint64_t hash, const void *data, size_t size)

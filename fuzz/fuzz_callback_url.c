@@ -23,15 +23,10 @@ static void check(const aigw_callback_url_t *url, const aigw_callback_list_t *li
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     apr_pool_t *p = fuzz_pool();
-    char *text = malloc(size + 1), *sent;
+    char *text = fuzz_text(data, size), *sent;
     aigw_callback_list_t list = {NULL, 0};
     aigw_callback_url_t url;
 
-    FUZZ_MUST(text != NULL);
-    if (size) {
-        memcpy(text, data, size);
-    }
-    text[size] = '\0';
     sent = strchr(text, '\n');
     if (sent) {
         *sent++ = '\0';

@@ -80,8 +80,9 @@ static void compare(const expected_t *e, const json_t *answer)
     json_array_foreach(choices, i, choice)
     {
         const json_t *message = json_object_get(choice, "message"), *content = json_object_get(message, "content");
+        const json_t *index = json_object_get(choice, "index");
 
-        FUZZ_MUST(json_is_object(message) && json_integer_value(json_object_get(choice, "index")) == (json_int_t)i);
+        FUZZ_MUST(json_is_object(message) && json_is_integer(index) && json_integer_value(index) == (json_int_t)i);
         if (!e->odd[i] && e->text[i]) {
             FUZZ_MUST(json_is_string(content) && json_string_length(content) == e->len[i] &&
                       !memcmp(json_string_value(content), e->text[i], e->len[i]));

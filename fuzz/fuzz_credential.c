@@ -21,17 +21,12 @@ static int is_in(const char *value, const aigw_credential_t *credential)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     apr_pool_t *p = fuzz_pool();
-    char *text = malloc(size + 1), *at = text;
+    char *text = fuzz_text(data, size), *at = text;
     aigw_credential_fields_t fields;
     aigw_credential_t credential;
     aigw_credential_e found;
     size_t i;
 
-    FUZZ_MUST(text != NULL);
-    if (size) {
-        memcpy(text, data, size);
-    }
-    text[size] = '\0';
     fields.authorization = next_line(&at);
     fields.x_api_key = next_line(&at);
     fields.api_key = next_line(&at);

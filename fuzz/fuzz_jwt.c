@@ -27,16 +27,11 @@ static void check_claims(apr_pool_t *p, const aigw_jwt_t *jwt)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     apr_pool_t *p = fuzz_pool();
-    char *text = malloc(size + 1);
+    char *text = fuzz_text(data, size);
     aigw_jws_key_t key;
     aigw_jwt_t jwt;
     size_t i, dots = 0;
 
-    FUZZ_MUST(text != NULL);
-    if (size) {
-        memcpy(text, data, size);
-    }
-    text[size] = '\0';
     FUZZ_MUST(!aigw_jws_secret(p, secret, sizeof secret - 1, &key));
     if (!aigw_jwt_parse(p, text, size, &jwt)) {
         FUZZ_MUST(size <= AIGW_JWT_MAX && strlen(text) == size && jwt.claims && jwt.alg && !(jwt.alg & (jwt.alg - 1)));

@@ -41,13 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     apr_pool_t *p = fuzz_pool();
     apr_array_header_t *origins = apr_array_make(p, 1, sizeof(aigw_origin_t));
     aigw_origin_t *origin = apr_array_push(origins);
-    char *text = malloc(size + 1), *sent;
+    char *text = fuzz_text(data, size), *sent;
 
-    FUZZ_MUST(text != NULL);
-    if (size) {
-        memcpy(text, data, size);
-    }
-    text[size] = '\0';
     sent = strchr(text, '\n');
     if (sent) {
         *sent++ = '\0';

@@ -5,15 +5,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     apr_pool_t *p = fuzz_pool();
-    char *text = malloc(size + 1);
+    char *text = fuzz_text(data, size);
     aigw_rate_t rate, again;
     const char *wrong;
 
-    FUZZ_MUST(text != NULL);
-    if (size) {
-        memcpy(text, data, size);
-    }
-    text[size] = '\0';
     memset(&rate, 0, sizeof rate);
     wrong = aigw_rate_parse(p, text, &rate);
     FUZZ_MUST(!wrong || *wrong);

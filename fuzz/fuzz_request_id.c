@@ -6,14 +6,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-";
     apr_pool_t *p = fuzz_pool();
-    char *text = malloc(size + 1);
+    char *text = fuzz_text(data, size);
     size_t len;
 
-    FUZZ_MUST(text != NULL);
-    if (size) {
-        memcpy(text, data, size);
-    }
-    text[size] = '\0';
     len = strlen(text);
     FUZZ_MUST(aigw_request_id_valid(text) == (len >= 1 && len <= AIGW_REQUEST_ID_MAX && strspn(text, allowed) == len));
     if (size >= 16) {

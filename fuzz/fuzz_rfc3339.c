@@ -5,15 +5,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     apr_pool_t *p = fuzz_pool();
-    char *text = malloc(size + 1), *written;
+    char *text = fuzz_text(data, size), *written;
     apr_time_t t = -1, again = -1;
     apr_status_t rv;
 
-    FUZZ_MUST(text != NULL);
-    if (size) {
-        memcpy(text, data, size);
-    }
-    text[size] = '\0';
     rv = aigw_rfc3339_parse(text, &t);
     FUZZ_MUST(rv == APR_SUCCESS || rv == APR_EINVAL);
     if (rv == APR_SUCCESS) {

@@ -61,6 +61,7 @@ int main(void)
     srunner_add_suite(runner, suite_login_body());
     srunner_add_suite(runner, suite_revoked());
     srunner_add_suite(runner, suite_shared());
+    srunner_add_suite(runner, suite_size());
     srunner_add_suite(runner, suite_media_type());
     srunner_add_suite(runner, suite_spread());
     srunner_add_suite(runner, suite_throttle());

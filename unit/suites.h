@@ -58,6 +58,7 @@ Suite *suite_allow_headers(void);
 Suite *suite_login_body(void);
 Suite *suite_revoked(void);
 Suite *suite_shared(void);
+Suite *suite_size(void);
 Suite *suite_media_type(void);
 Suite *suite_spread(void);
 Suite *suite_throttle(void);

@@ -1,4 +1,5 @@
 #include "conf.h"
+#include "aigw_size.h"
 #include "model_conf.h"
 #include "redis_conf.h"
 #include "store.h"
@@ -184,23 +185,17 @@ static const char *set_connect_timeout(cmd_parms *cmd, void *conf, const char *a
 /* A number of bytes with an optional K, M or G; "off" where 0 means no cap. */
 static const char *bytes_slot(cmd_parms *cmd, void *conf, const char *arg, apr_off_t min)
 {
-    apr_off_t n = 0;
-    char *end = NULL;
-    int shift = 0;
+    apr_off_t n;
 
     if (min == 0 && !ap_cstr_casecmp(arg, "off")) {
         arg = "0";
     }
-    if (apr_strtoff(&n, arg, &end, 10) == APR_SUCCESS && end != arg && *end) {
-        shift = *end == 'k' || *end == 'K' ? 10 : *end == 'm' || *end == 'M' ? 20 : *end == 'g' || *end == 'G' ? 30 : -1;
-        end++;
-    }
-    if (!end || end == arg || *end || shift < 0 || n < 0 || n > (APR_INT64_MAX >> 30) || (n << shift) < min) {
+    if (!aigw_size_read(arg, &n) || n < min) {
         return apr_psprintf(cmd->pool,
                             "%s: '%s' is not a number of bytes of at least %" APR_OFF_T_FMT ": write for example 65536, 64K, 16M",
                             cmd->cmd->name, arg, min);
     }
-    *(apr_off_t *)((char *)conf + (apr_size_t)cmd->info) = n << shift;
+    *(apr_off_t *)((char *)conf + (apr_size_t)cmd->info) = n;
     return NULL;
 }
 

@@ -232,6 +232,9 @@ static int add_choice(aigw_chunks_t *chunks, const json_t *choice, size_t place)
     }
     json_object_foreach((json_t *)choice, key, value)
     {
+        if (!strcmp(key, "index")) { /* it has ours, whatever this is */
+            continue;
+        }
         if (!strcmp(key, "delta") || !strcmp(key, "message")) {
             if (json_is_object(value)) {
                 add_members(chunks, container(chunks, to, "message", 0), value);
@@ -241,7 +244,7 @@ static int add_choice(aigw_chunks_t *chunks, const json_t *choice, size_t place)
         else if (json_is_object(value)) { /* logprobs */
             add_members(chunks, container(chunks, to, key, 0), value);
         }
-        else if (strcmp(key, "index") && (!json_is_null(value) || !json_object_get(to, key))) {
+        else if (!json_is_null(value) || !json_object_get(to, key)) {
             replace(chunks, to, key, value);
         }
     }

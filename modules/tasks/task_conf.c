@@ -1,5 +1,6 @@
 #include "tasks.h"
 #include "task_callback_conf.h"
+#include "aigw_size.h"
 
 #include <apr_strings.h>
 
@@ -129,27 +130,14 @@ static const char *set_ttl(cmd_parms *cmd, void *dummy, const char *arg, const c
                                          : err;
 }
 
-/* As all sizes: "64K". */
 static const char *size(cmd_parms *cmd, const char *arg, apr_off_t *to)
 {
     const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
-    char *end;
-    apr_off_t n;
-    int shift;
 
-    if (err) {
-        return err;
-    }
-    if (*arg < '0' || *arg > '9' || apr_strtoff(&n, arg, &end, 10) != APR_SUCCESS) {
-        end = (char *)"?";
-        n = 0;
-    }
-    shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-    if ((shift ? end[1] : *end) || n > SIZE_LARGEST >> shift || n << shift < SIZE_LEAST) {
-        return apr_psprintf(cmd->pool, "%s: \"%s\" is no size from 1K to 1G", cmd->cmd->name, arg);
-    }
-    *to = n << shift;
-    return NULL;
+    return err ? err
+           : aigw_size_read(arg, to) && *to >= SIZE_LEAST && *to <= SIZE_LARGEST
+               ? NULL
+               : apr_psprintf(cmd->pool, "%s: \"%s\" is no size from 1K to 1G", cmd->cmd->name, arg);
 }
 
 static const char *set_max_body(cmd_parms *cmd, void *dummy, const char *arg)

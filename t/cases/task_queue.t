@@ -73,7 +73,7 @@ sub threads { return map { my ($pid) = split m{/}; glob "/proc/$pid/task/*" } $s
 sub sent { my ($body, %more) = @_; my %as = as(1, 'Content-Type' => 'application/json', %more); return said(AIGW::Client::once(POST => $at, %as, body => $body)) }
 
 # ------------------------------------------------------------------ whose turn it is
-$s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWorkers 1\nAIGWTasksPerUser 60\nAIGWTaskPatience 1s\nAIGWTaskMaxBody 4K\nAIGWTaskMaxResult 1K\nAIGWTaskTTL 1h 2h\nAIGWReactors 1"));
+$s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWorkers 1\nAIGWTasksPerUser 60\nAIGWTaskPatience 1s\nAIGWTaskMaxBody 4k\nAIGWTaskMaxResult 1K\nAIGWTaskTTL 1h 2h\nAIGWReactors 1"));
 {
     my $tag = tag();
     my $threads = threads();
