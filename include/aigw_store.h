@@ -124,8 +124,9 @@ typedef struct aigw_store_vt {
     /* While the configuration is read: NULL, or what is wrong with what follows the name in AIGWStore, and the remedy. In p. */
     const char *(*check)(apr_pool_t *p, const char *args);
 
-    /* Once all of the configuration is read (configtest does that, too): does what stands elsewhere go with it? Else the reason and the remedy are logged. NULL: nothing to check. */
-    apr_status_t (*check_config)(server_rec *main_server);
+    /* Once all of the configuration is read (configtest does that, too): does it go with what stands elsewhere, and can it be what it says? Else the reason and the remedy are logged. p: for work. Twice
+     * does no harm. NULL: nothing to check. */
+    apr_status_t (*check_config)(server_rec *main_server, apr_pool_t *p, const char *args);
 
     /* post_config, as the user httpd is started by: makes the file with the owner and the mode that the children need, and brings the schema up to date. A server that is away is no error (the children try
      * again); one that cannot be right (no permission, a schema that is newer than we are) is: the reason is logged. */
@@ -160,7 +161,7 @@ typedef struct aigw_store_vt {
     /* --- tasks: what those ask who run them */
 
     /* At most max tasks to run now, until now + lease: fair between owners (who has waited longest since his last), of one owner by priority and then by age. tasks: aigw_task_t *, leases:
-     * aigw_task_lease_t, both as long as *n. */
+     * aigw_task_lease_t, both as long as *n. APR_EAGAIN: nobody knows of *n leases whether they are (perhaps only later): to be handed back (task_end, PENDING) as soon as the store knows them. */
     apr_status_t (*task_claim)(aigw_store_t *store, apr_pool_t *p, const char *holder, int max, apr_interval_time_t lease,
                                const aigw_task_t **tasks, aigw_task_lease_t *leases, int *n);
 

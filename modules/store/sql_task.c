@@ -18,11 +18,11 @@ AIGW_SQL_STATEMENT(
     owner_count, OWNER_COUNT,
     "UPDATE aigw_owner SET pending = pending + 1, unfinished = unfinished + 1, held = 0 WHERE owner = $1 AND (CAST($2 AS {bigint}) = "
     "0 OR unfinished < $2)");
-AIGW_SQL_STATEMENT(
-    task_add, TASK_ADD,
-    "INSERT INTO aigw_task (id, owner, server, identity, endpoint, model, request, priority, ttl, callback_url, state, "
-    "attempts, cancelling, progress, tokens, created, started, completed, expires,"
-    " lease_number, lease_until, later) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, 0, -1, {now}, 0, 0, 0, 0, 0, 0)");
+AIGW_SQL_STATEMENT(task_add, TASK_ADD,
+                   "INSERT INTO aigw_task (id, owner, server, identity, endpoint, model, request, priority, ttl, callback_url, state, "
+                   "attempts, cancelling, progress, tokens, created, started, completed, expires,"
+                   " lease_number, lease_until, later) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, 0, -1, {now}, 0, 0, 0, 0, "
+                   "0, 0) RETURNING " AIGW_SQL_TASK_FEW);
 
 /* APR_SUCCESS: the key is new now. Else what task_create says; *task where it is known. */
 static apr_status_t claim_key(aigw_sql_t *sql, apr_pool_t *p, const aigw_task_t *from, const aigw_task_once_t *once,
@@ -46,11 +46,27 @@ static apr_status_t claim_key(aigw_sql_t *sql, apr_pool_t *p, const aigw_task_t 
     return rv == APR_SUCCESS ? APR_EEXIST : rv;
 }
 
+/* One more of this owner's, if he may have one more: APR_ENOSPC. In PostgreSQL his row is locked from here to the end of the transaction, and his other creations wait: the less stands between the better. */
+static apr_status_t count_more(aigw_sql_t *sql, apr_pool_t *p, const char *owner, int max)
+{
+    const aigw_sql_value_t count[] = {aigw_sql_text(owner), aigw_sql_int(max)};
+    const aigw_sql_value_t who[] = {count[0]};
+    aigw_sql_rows_t rows;
+    apr_status_t rv = AIGW_SQL_RUN(owner_count, count, &rows);
+    int tries;
+
+    for (tries = 0; rv == APR_SUCCESS && !rows.changed; tries++) { /* he has too many; or he is new; or he is swept away between the two */
+        if ((rv = AIGW_SQL_RUN(owner_add, who, &rows)) != APR_SUCCESS || (tries && !rows.changed)) {
+            return rv == APR_SUCCESS ? APR_ENOSPC : rv;
+        }
+        rv = AIGW_SQL_RUN(owner_count, count, &rows);
+    }
+    return rv;
+}
+
 apr_status_t aigw_sql_task_create(aigw_sql_t *sql, apr_pool_t *p, const aigw_task_t *from, const aigw_task_once_t *once, int max,
                                   const aigw_task_t **task)
 {
-    const aigw_sql_value_t owner[] = {aigw_sql_text(from->owner)};
-    const aigw_sql_value_t count[] = {owner[0], aigw_sql_int(max)};
     const aigw_sql_value_t add[] = {aigw_sql_text(from->id),          aigw_sql_text(from->owner),    aigw_sql_text(from->server),
                                     aigw_sql_text(from->identity),    aigw_sql_text(from->endpoint), aigw_sql_text(from->model),
                                     aigw_sql_text(from->request),     aigw_sql_int(from->priority),  aigw_sql_int(from->ttl),
@@ -58,18 +74,12 @@ apr_status_t aigw_sql_task_create(aigw_sql_t *sql, apr_pool_t *p, const aigw_tas
     aigw_sql_rows_t rows;
     apr_status_t rv = once && once->key ? claim_key(sql, p, from, once, task) : APR_SUCCESS;
 
-    if (rv != APR_SUCCESS || (rv = AIGW_SQL_RUN(owner_add, owner, NULL)) != APR_SUCCESS ||
-        (rv = AIGW_SQL_RUN(owner_count, count, &rows)) != APR_SUCCESS) {
-        return rv;
+    if (rv != APR_SUCCESS || (rv = count_more(sql, p, from->owner, max)) != APR_SUCCESS ||
+        (rv = AIGW_SQL_RUN(task_add, add, &rows)) != APR_SUCCESS) {
+        return rv; /* and the transaction goes back */
     }
-    if (!rows.changed && (rv = AIGW_SQL_RUN(owner_add, owner, &rows)) == APR_SUCCESS && rows.changed) {
-        rv = AIGW_SQL_RUN(owner_count, count, &rows); /* he was swept away between the two */
-    }
-    if (rv != APR_SUCCESS || !rows.changed) {
-        return rv != APR_SUCCESS ? rv : APR_ENOSPC; /* and the transaction goes back */
-    }
-    rv = AIGW_SQL_RUN(task_add, add, NULL);
-    return rv == APR_SUCCESS ? aigw_sql_task_get(sql, p, from->id, from->owner, 0, task) : rv;
+    *task = aigw_sql_task_of(&rows, 0, p);
+    return APR_SUCCESS;
 }
 
 /* ------------------------------------------------------------------ read */

@@ -134,21 +134,28 @@ typedef struct task_claim_t {
     const aigw_task_t **tasks;
     aigw_task_lease_t *leases;
     int *n;
+    int whole; /* all of it was done, and only whether it is kept is not known */
 } task_claim_t;
 
 static apr_status_t task_claim(aigw_sql_t *sql, apr_pool_t *p, void *baton)
 {
     task_claim_t *a = baton;
+    const apr_status_t rv = aigw_sql_task_claim(sql, p, a->holder, a->max, a->lease, a->tasks, a->leases, a->n);
 
-    return aigw_sql_task_claim(sql, p, a->holder, a->max, a->lease, a->tasks, a->leases, a->n);
+    a->whole = rv == APR_SUCCESS;
+    return rv;
 }
 
 apr_status_t aigw_store_sql_task_claim(aigw_store_t *store, apr_pool_t *p, const char *holder, int max, apr_interval_time_t lease,
                                        const aigw_task_t **tasks, aigw_task_lease_t *leases, int *n)
 {
-    task_claim_t args = {holder, max, lease, tasks, leases, n};
+    task_claim_t args = {holder, max, lease, tasks, leases, n, 0};
+    apr_status_t rv;
 
-    return store->sql->write(store, p, task_claim, &args);
+    *n = 0;
+    rv = store->sql->write(store, p, task_claim, &args);
+    *n = rv == APR_SUCCESS || args.whole ? *n : 0;
+    return rv;
 }
 
 /* ------------------------------------------------------------------ task_beat */

@@ -1,4 +1,5 @@
 #include "task_runner.h"
+#include "task_doubts.h"
 #include "task_runner_state.h"
 #include "task_watch.h"
 #include "aigw_own_pool.h"
@@ -17,6 +18,7 @@ APLOG_USE_MODULE(aigw_tasks);
 #define GRACE                                                                                                                              \
     apr_time_from_sec(                                                                                                                     \
         2) /* for calls to end that were told to, and for the store to take it: httpd kills a child that is still there some seconds after SIGTERM */
+#define UNSTARTED apr_time_from_sec(1) /* when to try again where the engine could not be started */
 #define LOST                                                                                                                               \
     "{\"message\":\"The gateway was lost while it ran this task, each time that it was "                                                   \
     "tried.\",\"type\":\"server_error\",\"param\":null,\"code\":\"internal_error\"}"
@@ -101,7 +103,8 @@ static void begin(apr_pool_t *p, const aigw_task_t *task, const aigw_task_lease_
 
         apr_thread_mutex_lock(aigw_task_runner.mutex);
         run->started = 1;        /* it may have ended, but nobody but this thread frees it */
-        if (rv != APR_SUCCESS) { /* the child is stopping */
+        if (rv != APR_SUCCESS) { /* the child is stopping, or there are no threads */
+            run->delay = aigw_task_runner.stopping ? 0 : UNSTARTED;
             over(run, AIGW_TASK_PENDING);
         }
         apr_thread_mutex_unlock(aigw_task_runner.mutex);
@@ -121,10 +124,15 @@ static void claim(apr_pool_t *p)
         apr_thread_mutex_unlock(aigw_task_runner.mutex);
         room = room > CLAIM ? CLAIM : room;
         n = 0;
-        if (room <= 0 || aigw_task_runner.vt->task_claim(aigw_task_runner.store, p, aigw_task_runner.holder, room, aigw_tasks_conf()->lease,
-                                                         tasks, leases, &n) != APR_SUCCESS) {
+        if (room <= 0) {
             return;
         }
+        if (aigw_task_runner.vt->task_claim(aigw_task_runner.store, p, aigw_task_runner.holder, room, aigw_tasks_conf()->lease, tasks,
+                                            leases, &n) != APR_SUCCESS) {
+            aigw_task_doubts_add(leases, n);
+            return;
+        }
+        aigw_task_doubts_drop(leases, n);
         for (i = 0; i < n; i++) {
             begin(p, tasks[i], &leases[i]);
             aigw_task_watch_hint(leases[i].id);
@@ -202,9 +210,11 @@ static void drain(apr_pool_t *p)
     apr_status_t rv;
     int left;
 
+    aigw_task_doubts_settle(p, 1);
     while (draining(&left) > 0 && left) {
         aigw_task_ends_write(p);
         aigw_task_beats(p);
+        aigw_task_doubts_settle(p, 0);
         wait_a_while();
     }
     cancel_all();
@@ -242,6 +252,7 @@ static void *APR_THREAD_FUNC runner_main(apr_thread_t *thread, void *data)
 
         aigw_task_ends_write(p);
         aigw_task_beats(p);
+        aigw_task_doubts_settle(p, 0);
         if (more || now - aigw_task_runner.swept >= SWEEP_EVERY) {
             aigw_task_runner.swept = now;
             more = sweep(p);

@@ -8,10 +8,11 @@ use AIGW::Conf qw(conf_check);
 use AIGW::Postgres;
 use AIGW::Redis;
 use AIGW::Server;
+use POSIX ();
 use Time::HiRes qw(sleep time);
 
 use constant { PENDING => 0, RUNNING => 1, COMPLETED => 2, FAILED => 3, CANCELLED => 4, ANY => -1, SECOND => 1_000_000, DAY => 86_400_000_000 };
-use constant SUITE => 75;
+use constant SUITE => 76;
 
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 plan tests => SUITE * @stores, need_module('mod_aigw', 'mod_aigw_test');
@@ -80,6 +81,14 @@ sub suite {
     is op('cancel', id => $last->{task}{id}, owner => 'erin')->{task}{state}, CANCELLED, 'one is cancelled';
     is op('get', id => $last->{task}{id}, owner => 'erin', with => \1)->{task}{request}, undef, '… and what was asked goes with it: making and cancelling fills no disk';
     is create('erin', max => 3)->{rv}, 'ok', '… and makes room';
+    # at once, by who is new
+    my @new = map { "new$_" } 1 .. 10;
+    pipe my $start, my $gate;
+    my @made = map { my $n = $_; fork // die or do { close $gate; readline $start; eval { create($new[$_], max => $_ < 5 ? 3 : 8, id => sprintf '%08x%08x%016x', $n, $_, $$) } for 0 .. $#new; POSIX::_exit(0) } } 1 .. 8;
+    close $gate;
+    waitpid $_, 0 for @made;
+    is_deeply [map { scalar @{ op('list', owner => $_, state => ANY, limit => 100)->{tasks} } } @new], [(3) x 5, (8) x 5], 'at once: as many as he may, and no more';
+    op('cancel', id => $_->[0], owner => $_->[1]) for map { my $who = $_; map { [$_->{id}, $who] } @{ op('list', owner => $who, state => ANY, limit => 100)->{tasks} } } @new;
 
     # --- pages
     my @ids = map { create('page', priority => $_)->{task}{id} } 1 .. 7;

@@ -6,6 +6,7 @@ use AIGW::Client qw(get have_tls post_json);
 use AIGW::Conf qw(conf_check);
 use AIGW::Listener;
 use AIGW::Postgres;
+use AIGW::Raw;
 use AIGW::Redis;
 use AIGW::Server;
 use AIGW::Services qw(free_port slurp spew);
@@ -20,11 +21,13 @@ my $json   = JSON::PP->new->canonical->utf8;
 my $prefork = Apache::Test::have_module('mpm_prefork');
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 my $tls    = have_tls() && Apache::Test::have_module('mod_ssl');
-plan tests => 16 * @stores + 57 + ($tls ? 3 : 0), need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 16 * @stores + (AIGW::Postgres->available ? 12 : 0) + 63 + ($prefork ? 0 : 2) + ($tls ? 3 : 0), need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 my @secret = map { 'whsec_' . encode_base64($_ x 32, '') } 'k', 'o';
 my $token  = 'path-that-is-a-secret';
 my (@gateways, $kept);
+
+my $one_child = '<IfModule !mpm_prefork_module>' . "\nStartServers 1\nServerLimit 1\nThreadsPerChild 8\nMaxRequestWorkers 8\nMinSpareThreads 1\nMaxSpareThreads 8\n</IfModule>\n<IfModule mpm_prefork_module>\nStartServers 1\nServerLimit 1\nMaxRequestWorkers 1\n</IfModule>\n";
 
 # A gateway that may call these, with what else it is told.
 sub gateway {
@@ -110,13 +113,15 @@ for my $name (@stores) {
 
 {
     my ($up, $other) = map { AIGW::Listener->new(port => $_) } my ($port, $other_port) = (free_port(), free_port());
-    my $gw = gateway("http://localhost:$port http://127.0.0.1:$other_port", "AIGWTaskWorkers 2\nAIGWTaskLease 6s\nAIGWTaskAttempts 100\nAIGWCallbackPrivate on\nAIGWCallbackSecret env:HOOK_SECRET env:HOOK_OLD\nAIGWCallbackTimeout 10s\nAIGWCallbackRetry first=200ms max=1s for=1h");
+    my $gw = gateway("http://localhost:$port http://127.0.0.1:$other_port", "AIGWTaskWorkers 2\nAIGWTaskLease 6s\nAIGWTaskAttempts 100\nAIGWCallbackPrivate on\nAIGWCallbackSecret for=http://127.0.0.1:$other_port for=*.example.com env:HOOK_OLD\nAIGWCallbackSecret env:HOOK_SECRET env:HOOK_OLD\nAIGWCallbackTimeout 10s\nAIGWCallbackRetry first=200ms max=1s for=1h");
     my $url = "http://localhost:$port/$token";
 
     my $id = make($gw, $url, model => 'dead');
     my $hook = next_hook($up);
     is_deeply [body($hook)->{type}, body($hook)->{data}{error}{code}], ['task.failed', 'upstream_connect_failed'], 'a task that fails';
     is signers($hook), '0 1', '… signed with both secrets';
+    make($gw, "http://127.0.0.1:$other_port/");
+    is signers(next_hook($other)), '1', 'a receiver with a secret of his own';
 
     # as many as may run in all children: what comes then waits
     my @busy = map { make($gw, $url, model => 'slow', steps => 1000) } 1 .. 30;
@@ -182,12 +187,24 @@ for my $name (@stores) {
     $gw->stop;
 }
 
+# a child that waits for what is on its way is told to stop now: it waits no longer, and nobody has to kill it
+if (!$prefork) {
+    my $up = AIGW::Listener->new(port => my $port = free_port());
+    my $gw = gateway("http://127.0.0.1:$port", "AIGWCallbackNetwork 127.0.0.1\nAIGWCallbackTimeout 60s");
+    my $id = make($gw, "http://127.0.0.1:$port/$token");
+    my $conn = $up->accept;
+    is $conn->request->{header}{'webhook-id'}, "msg_$id", 'one is on its way when httpd is gracefully restarted';
+    $gw->signal('USR1');
+    $gw->wait_for('the restart', 60, sub { my $n = () = $gw->log =~ /resuming normal operations/g; $n >= 2 });
+    $gw->stop;
+    is_deeply [$gw->crashes], [], '… and stopped: nobody waits for its receiver, or is killed';
+}
+
 # ------------------------------------------------------------------ receivers that stall; children that die
 
 {
     my ($up, $good) = map { AIGW::Listener->new(port => $_) } my ($port, $good_port) = (free_port(), free_port());
-    my $one = '<IfModule !mpm_prefork_module>' . "\nStartServers 1\nServerLimit 1\nThreadsPerChild 8\nMaxRequestWorkers 8\nMinSpareThreads 1\nMaxSpareThreads 8\n</IfModule>\n<IfModule mpm_prefork_module>\nStartServers 1\nServerLimit 1\nMaxRequestWorkers 1\n</IfModule>\n";
-    my $gw = gateway("http://127.0.0.1:$port http://127.0.0.1:$good_port", "${one}AIGWCallbackNetwork 127.0.0.1\nAIGWCallbackTimeout 5s\nAIGWCallbackRetry first=200ms max=1s for=1h");
+    my $gw = gateway("http://127.0.0.1:$port http://127.0.0.1:$good_port", "${one_child}AIGWCallbackNetwork 127.0.0.1\nAIGWCallbackTimeout 5s\nAIGWCallbackRetry first=200ms max=1s for=1h");
     my @stalled = map { make($gw, "http://127.0.0.1:$port/x") } 1 .. 12;
     my %waiting = map { ($_ => 1) } @stalled;
     my @conns = $up->accept;
@@ -220,6 +237,41 @@ for my $name (@stores) {
     kill KILL => map { (split m{/})[0] } $gw->children;
     $conn->close;
     is next_hook($good)->{header}{'webhook-id'}, "msg_$id", '… and its child is killed: another sends it';
+    $gw->stop;
+}
+
+# ------------------------------------------------------------------ the store is away
+
+if (AIGW::Postgres->available) {
+    my $pg = AIGW::Postgres->new;
+    my $up = AIGW::Listener->new(port => my $port = free_port());
+    # a lease that no outage here is longer than: 2 x the time-out, and some seconds
+    my $gw = gateway("http://127.0.0.1:$port", "${one_child}AIGWStoreTimeout 1s\nAIGWCallbackNetwork 127.0.0.1\nAIGWCallbackTimeout 60s\nAIGWCallbackRetry first=200ms max=1s for=1h\n<AIGWModel raw>\nAIGWUpstream openai http://127.0.0.1:$ENV{AIGW_RAW_PORT}/v1\n</AIGWModel>",
+        store => 'AIGWStore "pgsql:' . $pg->conninfo . '"');
+    my $url = "http://127.0.0.1:$port/x";
+    for (['stopped', sub { $pg->pause }, sub { $pg->resume }], ['killed', sub { $pg->kill_hard }, sub { $pg->start }]) {
+        my ($how, $leave, $return) = @$_;
+        my $tag = tag();
+        my $r = post_json('/api/v1/tasks', { endpoint => '/v1/chat/completions', callback_url => $url, body => { model => 'raw', messages => [{ role => 'user', content => 'hello' }], scenario => 'gate', tag => $tag } }, port => $gw->{port});
+        raw_wait('request', tag => $tag, timeout => 30);
+        my $id = make($gw, $url);
+        my $conn = $up->accept;
+        is $conn->request->{header}{'webhook-id'}, "msg_$id", 'one is on its way';
+        $leave->();
+        raw_go($tag);
+        $conn->answer(status => 200, body => '', headers => ['Connection: close']);
+        $conn->close;
+        ok arrived($gw, $id), "… and arrives while the store is $how";
+        raw_wait('answered', tag => $tag, timeout => 30);
+        my ($child) = $gw->children;
+        my ($began, $used) = (time, $gw->cpu($child));
+        $gw->wait_for('a stretch of time', 30, sub { time - $began > 2 });
+        cmp_ok $gw->cpu($child) - $used, '<', (time - $began) / 2, '… nobody asks it without a pause';
+        $return->();
+        is next_hook($up)->{header}{'webhook-id'}, 'msg_' . $r->json->{task_id}, '… what ended meanwhile is told when it is back';
+        ok $gw->wait_for('the end of all callbacks', 60, sub { ($pg->sql('SELECT COUNT(*) FROM aigw_callback') // '') eq '0' }), '… and it learns what has arrived';
+        ok !$up->waiting, '… which is not sent again';
+    }
     $gw->stop;
 }
 
@@ -286,7 +338,9 @@ if ($tls) {
     is +(conf_check("${good}AIGWCallbackPrivate off\nAIGWCallbackNetwork 10.0.0.0/8 fd00::/8\nAIGWCallbackTimeout 5s\nAIGWCallbackRetry first=1s max=1h for=24h\nAIGWCallbackCA $v->{tls_dir}/ca.pem\n", %env))[0], 0, 'a configuration';
     for (["AIGWCallbackAllow https://hooks.example.com\n", qr/AIGW0610: AIGWCallbackAllow needs AIGWCallbackSecret/], ["AIGWCallbackAllow https://hooks.example.com/path\n", qr/AIGWCallbackAllow: .* no path/],
         ["AIGWCallbackAllow a.example\nAIGWCallbackSecret env:HOOK_NONE\n", qr/AIGW0611: AIGWCallbackSecret: no secret from env:HOOK_NONE: this variable is not set/],
-        ["AIGWCallbackAllow a.example\nAIGWCallbackSecret env:HOOK_PLAIN\n", qr/AIGW0611: .* does not begin with whsec_/], ["AIGWCallbackSecret $secret[0]\n", qr/AIGWCallbackSecret: a secret does not stand in the configuration/],
+        ["AIGWCallbackAllow a.example\nAIGWCallbackSecret env:HOOK_PLAIN\n", qr/AIGW0611: .* does not begin with whsec_/], ["AIGWCallbackAllow a.example\nAIGWCallbackSecret for=a.example env:HOOK_SECRET\n", qr/AIGW0610: /], ["AIGWCallbackSecret for=ftp://a.example env:HOOK_SECRET\n", qr/AIGWCallbackSecret: for: .*by https or http/],
+        ["${good}AIGWCallbackSecret for=a.example env:HOOK_NONE\n", qr/AIGW0611: .*env:HOOK_NONE/], ["AIGWCallbackSecret for=a.example\n", qr/takes the secret's source/], ["AIGWCallbackSecret " . 'env:A ' x 5 . "\n", qr/four at most/],
+        ["AIGWCallbackSecret $secret[0]\n", qr/AIGWCallbackSecret: a secret does not stand in the configuration/],
         ["AIGWCallbackNetwork 10\n", qr/AIGWCallbackNetwork: "10" is no network/], ["AIGWCallbackTimeout 2min\n", qr/AIGWCallbackTimeout: "2min" is no time/], ["AIGWCallbackRetry first=2h max=1h\n", qr/first is longer than max/],
         ["AIGWCallbackRetry often\n", qr/AIGWCallbackRetry: "often" is none of/], ["${good}AIGWCallbackCA /nowhere.pem\n", qr/AIGW0612: AIGWCallbackCA: \/nowhere.pem cannot be read/], ["AIGWCallbackAllow ftp://a.example\n", qr/by https or http/]) {
         my ($status, $said) = conf_check($_->[0], %env);
