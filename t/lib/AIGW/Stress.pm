@@ -54,7 +54,7 @@ sub said { printf "# %5.1f s: %s\n", time - $began, shift; return }
 
 # ------------------------------------------------------------------ what runs
 
-my ($httpd, $cc, $apr, $services);
+my ($httpd, $cc, $apr, $services, %tool);
 
 sub surroundings {
     remove_tree($o{out});
@@ -67,6 +67,7 @@ sub surroundings {
     make_path("$o{out}/upstream", "$o{out}/tls");
     $services->make_certificates;
     $services->start_raw;
+    %tool = make_tool();
     @ENV{qw(AIGW_RAW_PORT AIGW_TEST_CA AIGW_BUILD AIGW_KEEP)} = ($services->{vars}{raw_port}, "$services->{vars}{tls_dir}/ca.pem", "$o{tree}/t", 1);
     return $services;
 }
@@ -85,8 +86,8 @@ sub start_model {
     return $port;
 }
 
-# How httpd is started: the environment, and what comes before it.
-sub tool {
+# How httpd is started: the environment, and what comes before it. Made once: who built it anew would take it from under those that run.
+sub make_tool {
     return (env => {}) if $o{tool} eq 'none';
     if ($o{tool} eq 'memcheck') {
         my @options = qw(--tool=memcheck --trace-children=yes --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=none --num-callers=40 --undef-value-errors=yes
@@ -106,7 +107,7 @@ sub tool {
 sub gateway {
     my (%more) = @_;
     my %vars = (t_logs => $o{out}, httpd => $httpd, tls_dir => $services->{vars}{tls_dir});
-    return AIGW::Server->new(vars => \%vars, mpm => 'event', start => $PATIENCE, stopped => 1, conf => '', tool(), %more);
+    return AIGW::Server->new(vars => \%vars, mpm => 'event', start => $PATIENCE, stopped => 1, conf => '', %tool, %more);
 }
 
 # Two of its threads do what they must not, so that it is seen that the tool looks: the gateway needs SetHandler aigw-test-race at /test/race.
