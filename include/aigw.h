@@ -133,6 +133,9 @@ typedef struct aigw_core_t {
 
     /* What AIGWStore names, as "sqlite"; NULL: there is no AIGWStore. Once the configuration is read. */
     const char *(*store_name)(void);
+
+    /* 1 once this child is to end now, at a stop or because a graceful one takes too long: who waits for something gives up. Any thread. */
+    int (*stopping)(void);
 } aigw_core_t;
 
 APR_DECLARE_OPTIONAL_FN(const aigw_core_t *, aigw_core, (int version));

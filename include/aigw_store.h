@@ -124,8 +124,9 @@ typedef struct aigw_store_vt {
     /* While the configuration is read: NULL, or what is wrong with what follows the name in AIGWStore, and the remedy. In p. */
     const char *(*check)(apr_pool_t *p, const char *args);
 
-    /* Once all of the configuration is read (configtest does that, too): does what stands elsewhere go with it? Else the reason and the remedy are logged. NULL: nothing to check. */
-    apr_status_t (*check_config)(server_rec *main_server);
+    /* Once all of the configuration is read (configtest does that, too): does it go with what stands elsewhere, and can it be what it says? Else the reason and the remedy are logged. p: for work. Twice
+     * does no harm. NULL: nothing to check. */
+    apr_status_t (*check_config)(server_rec *main_server, apr_pool_t *p, const char *args);
 
     /* post_config, as the user httpd is started by: makes the file with the owner and the mode that the children need, and brings the schema up to date. A server that is away is no error (the children try
      * again); one that cannot be right (no permission, a schema that is newer than we are) is: the reason is logged. */

@@ -380,14 +380,17 @@ apache_tests() {
     verdict "$rc"
 }
 
-# node_tests FOLDER: its *.test.mjs under node --test, on a copy in build/, with what its package-lock.json names; ends the suite.
+# node_tests FOLDER: its *.test.mjs under node --test, on a copy in build/, with what its package-lock.json names and what it shares with the folders beside it (../*.mjs); ends the suite.
 # They start what they need by themselves: AIGW_HTTPD, AIGW_LIBEXEC, AIGW_MODULES, AIGW_TOOLS and AIGW_TOP say where things are.
 node_tests() {
-    local folder out rc
+    local folder out rc shared
     [ -d "$1" ] || die "$1 is not there."
     folder=$BUILD/clients/$(basename "$1")
     mkdir -p "$folder" && find "$folder" -mindepth 1 -maxdepth 1 ! -name node_modules -exec rm -rf {} + || exit 1
     (cd "$1" && tar -c --exclude=node_modules .) | tar -x -C "$folder" --no-same-owner || exit 1
+    for shared in "$1"/../*.mjs; do # never half a file for the suite beside this one
+        cp "$shared" "$folder.new" && mv -f "$folder.new" "$BUILD/clients/$(basename "$shared")" || exit 1
+    done
     cd "$folder" || exit 1
     if [ -f package-lock.json ] && ! cmp -s package-lock.json node_modules/installed-for; then
         npm ci --no-audit --no-fund --ignore-scripts || exit 1

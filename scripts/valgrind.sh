@@ -2,6 +2,7 @@
 # The gateway under stress (t/tools/stress.pl) with valgrind's memcheck: every endpoint, upstream faults, clients that leave, drains, TLS on both sides, restart
 # and stops. Fails on any invalid access and on any definite leak with a frame of ours. The reports are in build/gcc/t/stress-memcheck/reports.
 #   scripts/valgrind.sh [SIZE]               how much of everything: 0.2 unless told
+#   scripts/valgrind.sh --tasks [SIZE]       instead: tasks (t/tools/stress-tasks.pl)
 #   scripts/valgrind.sh --cases NAME,…       instead: these of t/cases that run a server of their own (auth,secrets,key_reload); reports in
 #                                            build/gcc/t/cases-memcheck. Whether the tests themselves pass is theirs to say: some do not like to wait
 set -u
@@ -13,6 +14,7 @@ build_folder
 # shellcheck disable=SC2086
 packages $PACKAGES_BUILD valgrind libapache2-mod-perl2 libcryptx-perl libio-socket-ssl-perl openssl=openssl
 tree gcc || exit 1
+[ "${1:-}" != --tasks ] || exec perl "$TOP/t/tools/stress-tasks.pl" --tree "$TREE" --tool memcheck --size "${2:-0.2}"
 [ "${1:-}" = --cases ] || exec perl "$TOP/t/tools/stress.pl" --tree "$TREE" --tool memcheck --size "${1:-0.2}"
 
 [ -n "${2:-}" ] || die '--cases needs names.' 'For example: scripts/valgrind.sh --cases auth,secrets,key_reload'

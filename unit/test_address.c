@@ -159,6 +159,27 @@ START_TEST(networks)
 }
 END_TEST
 
+START_TEST(a_client_is_his_network)
+{
+    static const char *const is[][2] = {{"192.0.2.1", "192.0.2.1"},
+                                        {"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
+                                        {"2001:DB8:1:2::7", "2001:db8:1:2::/64"},
+                                        {"2001:db8:1:3::7", "2001:db8:1:3::/64"},
+                                        {"::1", "::/64"},
+                                        {"fe80::1%eth0", "fe80::/64"},
+                                        {"::ffff:192.0.2.1", "192.0.2.1"},
+                                        {"", "?"},
+                                        {"192.0.2", "?"},
+                                        {"localhost", "?"}};
+    size_t i;
+
+    for (i = 0; i < sizeof is / sizeof *is; i++) {
+        ck_assert_str_eq(aigw_address_client(pool, is[i][0]), is[i][1]);
+    }
+    ck_assert_str_eq(aigw_address_client(pool, NULL), "?");
+}
+END_TEST
+
 Suite *suite_address(void)
 {
     Suite *s = suite_create("address");
@@ -170,6 +191,7 @@ Suite *suite_address(void)
     tcase_add_test(c, an_ipv4_address_inside_decides);
     tcase_add_test(c, what_is_no_address_of_a_network_is_closed);
     tcase_add_test(c, networks);
+    tcase_add_test(c, a_client_is_his_network);
     suite_add_tcase(s, c);
     return s;
 }

@@ -33,6 +33,19 @@ START_TEST(characters_are_counted)
 }
 END_TEST
 
+START_TEST(what_is_utf8)
+{
+    static const char *const no[] = {"\xff", "a\xe9", "\xc3", "\xed\xa0\x80", "\xc0\x80", "\xf4\x90\x80\x80", "\x80"};
+    size_t i;
+
+    MUST(aigw_text_valid("", 0));
+    MUST(aigw_text_valid("a\0\xc3\xa4\xe4\xbd\xa0\xf0\x9f\x98\x80", 11));
+    for (i = 0; i < sizeof no / sizeof *no; i++) {
+        MUST(!aigw_text_valid(no[i], strlen(no[i])));
+    }
+}
+END_TEST
+
 START_TEST(white_space_says_nothing)
 {
     MUST(aigw_text_blank("", 0));
@@ -87,6 +100,7 @@ Suite *suite_text(void)
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, characters_are_counted);
+    tcase_add_test(c, what_is_utf8);
     tcase_add_test(c, white_space_says_nothing);
     tcase_add_test(c, any_bytes_become_json);
     tcase_add_test(c, what_is_shown_is_short_and_clean);

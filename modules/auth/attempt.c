@@ -1,6 +1,7 @@
 #include "attempt.h"
 #include "auth.h"
 #include "auth_conf.h"
+#include "aigw_address.h"
 #include "aigw_shared.h"
 
 #include <ap_mpm.h>
@@ -133,24 +134,6 @@ static apr_uint64_t hash(const char *text, apr_size_t len)
     return key ? key : 1;
 }
 
-/* The address as clients cannot change it at will: an IPv6 network of a client's own is a /64. In p; text, with which no two are the same. */
-static const char *address_of(request_rec *r)
-{
-#if APR_HAVE_IPV6
-    const apr_sockaddr_t *from = r->useragent_addr;
-
-    if (from && from->family == APR_INET6) {
-        const unsigned char *b = (const unsigned char *)&from->sa.sin6.sin6_addr;
-
-        if (!IN6_IS_ADDR_V4MAPPED(&from->sa.sin6.sin6_addr)) {
-            return apr_psprintf(r->pool, "%02x%02x:%02x%02x:%02x%02x:%02x%02x::/64", b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]);
-        }
-        return apr_psprintf(r->pool, "%u.%u.%u.%u", b[12], b[13], b[14], b[15]);
-    }
-#endif
-    return r->useragent_ip ? r->useragent_ip : "";
-}
-
 /* What some directory takes for the same name counts as the same: LDAP does not look at case, nor at how many blanks there are. */
 static const char *user_of(request_rec *r, const char *user)
 {
@@ -167,7 +150,7 @@ static const char *user_of(request_rec *r, const char *user)
 
 static void set_keys(aigw_attempt_t *attempt, request_rec *r, const char *name)
 {
-    const char *address = address_of(r), *user = user_of(r, name);
+    const char *address = aigw_address_client(r->pool, r->useragent_ip), *user = user_of(r, name);
     apr_size_t a = strlen(address), u = strlen(user);
     char *text = apr_pstrcat(r->pool, "p", address, " ", user, NULL); /* no address has a blank in it */
 

@@ -17,7 +17,7 @@
 
 APLOG_USE_MODULE(aigw);
 
-#define HELPERS_MAX  4
+#define HELPERS      4
 #define LET_GO_TRIES 100 /* of 5 ms */
 
 static struct {
@@ -124,6 +124,20 @@ int aigw_child_reactors(void)
     return aigw_reactor_running();
 }
 
+/* Under the mutex. All of them from the first call on: with none to keep APR's pool makes one for each call, and keeps some 50 bytes for each that it ever made; it gives
+ * a call to one that it has just woken for another, rather than to a new one; and where it cannot make a new one it says so, and runs the call all the same. */
+static apr_status_t start_helpers(void)
+{
+    apr_pool_t *pool;
+    apr_status_t rv = apr_pool_create(&pool, child.pool);
+
+    if (rv == APR_SUCCESS && (rv = apr_thread_pool_create(&child.helpers, HELPERS, HELPERS, pool)) != APR_SUCCESS) {
+        child.helpers = NULL;
+        apr_pool_destroy(pool); /* ends those that it could make */
+    }
+    return rv;
+}
+
 apr_status_t aigw_child_help(apr_thread_start_t fn, void *baton)
 {
     apr_status_t rv = APR_SUCCESS;
@@ -135,7 +149,7 @@ apr_status_t aigw_child_help(apr_thread_start_t fn, void *baton)
     aigw_signals_hold(&before);
     apr_thread_mutex_lock(child.mutex);
     if (!child.helpers) {
-        rv = apr_thread_pool_create(&child.helpers, 0, HELPERS_MAX, child.pool);
+        rv = start_helpers();
     }
     apr_thread_mutex_unlock(child.mutex);
     if (rv == APR_SUCCESS) {

@@ -62,6 +62,7 @@ apr_status_t aigw_detached_start(aigw_call_t *call, aigw_sink_t *sink)
     call->engine->nonblocking = 1;
     call->engine->drive.hand_back = hand_back;
     if (aigw_child_reactors()) {
+        aigw_reactor_choose(&call->engine->drive); /* it may be cancelled before the helper thread has come to it */
         rv = aigw_child_help(begin, call);
     }
     if (rv != APR_SUCCESS) {

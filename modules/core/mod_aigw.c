@@ -53,6 +53,7 @@ static const aigw_core_t core = {
     .secret_read = aigw_secret_read,
     .call_make_watching = aigw_call_make_watching,
     .store_name = aigw_store_name,
+    .stopping = aigw_child_is_stopping,
 };
 
 static const aigw_core_t *aigw_core(int version)
@@ -64,7 +65,7 @@ static const aigw_core_t *aigw_core(int version)
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     if (aigw_model_conf_check(pconf, ptemp, s) != APR_SUCCESS || aigw_tier_check(s) != APR_SUCCESS ||
-        aigw_redis_check(pconf, ptemp, s) != APR_SUCCESS || aigw_store_check_config(s) != APR_SUCCESS ||
+        aigw_redis_check(pconf, ptemp, s) != APR_SUCCESS || aigw_store_check_config(s, ptemp) != APR_SUCCESS ||
         aigw_transport_check_config(pconf, ptemp, s) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }

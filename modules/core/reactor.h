@@ -27,7 +27,7 @@ typedef struct aigw_watch_t {
 struct aigw_drive_t {
     APR_RING_ENTRY(aigw_drive_t) link;
     struct aigw_call_t *call;
-    struct aigw_reactor_t *reactor; /* which thread's; set by aigw_reactor_add() */
+    struct aigw_reactor_t *reactor; /* which thread's; set by aigw_reactor_choose(), for good */
     apr_thread_mutex_t *lock;       /* the park's; NULL for a detached call */
     aigw_watch_t upstream, client;
     aigw_timer_t timer;
@@ -48,6 +48,10 @@ apr_status_t aigw_reactor_start(apr_pool_t *p, server_rec *main_server, int thre
 
 int aigw_reactor_running(void);
 
+/* Says which thread's the drive will be; aigw_reactor_add() does it where nobody has. Who lets others nudge it does it before: they may be earlier than its add, and must find
+ * the thread that looks at what they have written. The reactor must run. */
+void aigw_reactor_choose(aigw_drive_t *drive);
+
 /* Gives a drive to the reactor; call->source->fd and drive->client.fd say what to watch. Any thread. 0: it has stopped, the drive stays the caller's. */
 int aigw_reactor_add(aigw_drive_t *drive);
 
@@ -66,7 +70,8 @@ void aigw_reactor_take_wait(const aigw_take_t *take);
 /* Before the source lets its descriptor go: takes it out of the epoll set, for it may be another connection's a moment later. The thread that owns the call. */
 void aigw_reactor_unwatch_upstream(aigw_drive_t *drive);
 
-/* Makes the reactor give this drive a turn soon (its call was cancelled). Any thread; the drive must still be the reactor's, or be handed back later. */
+/* Makes the reactor give this drive a turn soon (its call was cancelled). Any thread; it must be chosen which reactor's the drive is, and the drive must be that one's, or
+ * become it or be handed back later. */
 void aigw_reactor_nudge(aigw_drive_t *drive);
 
 /* Ends the threads. Every call that is left is failed (`shutting_down`), told to its client as far as that takes it at once, and its upstream released.

@@ -167,6 +167,13 @@ unsigned aigw_reactor_count(void)
 
 /* ------------------------------------------------------------------ from other threads */
 
+void aigw_reactor_choose(aigw_drive_t *d)
+{
+    if (!d->reactor) {
+        d->reactor = &reactors.all[apr_atomic_inc32(&reactors.next) % (apr_uint32_t)reactors.n];
+    }
+}
+
 int aigw_reactor_add(aigw_drive_t *d)
 {
     aigw_reactor_t *re;
@@ -174,9 +181,8 @@ int aigw_reactor_add(aigw_drive_t *d)
     if (!aigw_reactor_running()) {
         return 0;
     }
-    if (!(re = d->reactor)) {
-        re = &reactors.all[apr_atomic_inc32(&reactors.next) % (apr_uint32_t)reactors.n];
-    }
+    aigw_reactor_choose(d);
+    re = d->reactor;
     d->gone = d->busy = d->taking = d->hung_up = 0;
     d->upstream.drive = d->client.drive = d;
     d->upstream.fd = d->call->source->fd;
@@ -187,7 +193,6 @@ int aigw_reactor_add(aigw_drive_t *d)
         apr_thread_mutex_unlock(re->mutex);
         return 0;
     }
-    d->reactor = re;
     APR_RING_INSERT_TAIL(&re->incoming, d, aigw_drive_t, link);
     wake_once(re);
     apr_thread_mutex_unlock(re->mutex);
@@ -224,7 +229,7 @@ void aigw_reactor_nudge(aigw_drive_t *d)
 {
     aigw_reactor_t *re = d->reactor;
 
-    if (re && aigw_reactor_running()) {
+    if (aigw_reactor_running()) {
         apr_thread_mutex_lock(re->mutex);
         if (re->running) { /* under the mutex, or its descriptor may be closed by now, and be another's */
             re->nudged = 1;

@@ -148,3 +148,23 @@ int aigw_address_in(const apr_array_header_t *networks, const struct sockaddr *a
     }
     return 0;
 }
+
+const char *aigw_address_client(apr_pool_t *p, const char *written)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr network;
+    struct in_addr v4;
+
+    if (written && inet_pton(AF_INET, written, &v4) == 1) {
+        return apr_pstrdup(p, written);
+    }
+    /* of a link, "fe80::1%eth0" */
+    if (!written || inet_pton(AF_INET6, apr_pstrmemdup(p, written, strcspn(written, "%")), &network) != 1) {
+        return "?";
+    }
+    if (IN6_IS_ADDR_V4MAPPED(&network)) {
+        return inet_ntop(AF_INET, network.s6_addr + 12, text, sizeof text) ? apr_pstrdup(p, text) : "?";
+    }
+    memset(network.s6_addr + 8, 0, 8); /* whoever has an address has 2^64 of them */
+    return inet_ntop(AF_INET6, &network, text, sizeof text) ? apr_pstrcat(p, text, "/64", NULL) : "?";
+}

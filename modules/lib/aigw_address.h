@@ -1,4 +1,4 @@
-/* Kinds of network addresses: which of them a server may be sent to by somebody from outside, without reaching what only the server can reach (server-side request forgery).
+/* Network addresses: which of them a server may be sent to by somebody from outside, without reaching what only the server can reach (server-side request forgery); and who a client is that has no name.
  *
  * Thread: any; no state.
  */
@@ -24,5 +24,8 @@ const char *aigw_address_network(apr_pool_t *p, const char *written, apr_array_h
 
 /* 1 if one of these networks has it. An address that leads to an IPv4 address is in that one's networks. */
 int aigw_address_in(const apr_array_header_t *networks, const struct sockaddr *address);
+
+/* The network that a client's address stands for: itself, or of IPv6 the first 64 bits ("2001:db8:1:2::/64"), all of which are his; an IPv4 address in IPv6 is itself. "?" where it is none (NULL). In p. */
+const char *aigw_address_client(apr_pool_t *p, const char *written);
 
 #endif

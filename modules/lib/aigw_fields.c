@@ -166,10 +166,11 @@ static int read_field(const reader_t *r, const aigw_field_t *f, const aigw_json_
 apr_status_t aigw_fields_read(const aigw_json_scan_t *scan, const aigw_field_t *fields, int n, apr_pool_t *p, aigw_value_t *values,
                               aigw_fields_fault_t *f)
 {
-    reader_t r = {scan, p, f};
+    reader_t r = {scan, p, NULL};
     int i, good;
 
     memset(f, 0, sizeof(*f));
+    r.fault = f;
     memset(values, 0, (apr_size_t)n * sizeof(*values));
     good = check_unknown(&r, fields, n);
     for (i = 0; i < n && good; i++) {

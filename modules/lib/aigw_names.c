@@ -1,8 +1,8 @@
 #include "aigw_names.h"
+#include "aigw_text.h"
 
 #include <apr_fnmatch.h>
 #include <apr_strings.h>
-#include <jansson.h>
 
 #include <string.h>
 
@@ -45,7 +45,6 @@ apr_array_header_t *aigw_names_copy(apr_pool_t *p, const apr_array_header_t *nam
 int aigw_names_valid(const char *name, apr_size_t len)
 {
     const unsigned char *s = (const unsigned char *)name;
-    json_t *utf8;
     apr_size_t i;
 
     if (!len || len > AIGW_NAME_MAX) {
@@ -56,7 +55,5 @@ int aigw_names_valid(const char *name, apr_size_t len)
             return 0;
         }
     }
-    utf8 = json_stringn(name, len);
-    json_decref(utf8);
-    return utf8 != NULL;
+    return aigw_text_valid(name, len);
 }

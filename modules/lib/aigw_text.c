@@ -59,6 +59,19 @@ apr_size_t aigw_text_length(const char *s, apr_size_t len)
     return n;
 }
 
+int aigw_text_valid(const char *s, apr_size_t len)
+{
+    const char *end = s + len;
+    apr_size_t bytes;
+
+    for (; s < end; s += bytes) {
+        if (next_char(s, end, &bytes) < 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 int aigw_text_blank(const char *s, apr_size_t len)
 {
     const char *end = s + len;

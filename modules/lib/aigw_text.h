@@ -11,6 +11,9 @@
 /* Characters (code points); a byte that belongs to none counts as one. */
 apr_size_t aigw_text_length(const char *s, apr_size_t len);
 
+/* 1 if all of it is UTF-8 (RFC 3629). */
+int aigw_text_valid(const char *s, apr_size_t len);
+
 /* 1 if there is nothing to see in it: empty, or white space only. */
 int aigw_text_blank(const char *s, apr_size_t len);
 

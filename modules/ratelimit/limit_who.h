@@ -18,7 +18,4 @@ unsigned aigw_limit_by(const aigw_limit_said_t *said);
 /* The name under which it counts, in p: "10:user:alice", "24:address:2001:db8:1:2::/64" and so on, one behind the other. */
 const char *aigw_limit_who(const aigw_limit_said_t *said, const aigw_limit_asker_t *asker, apr_pool_t *p);
 
-/* The network that an address stands for: itself, or of IPv6 the first 64 bits ("2001:db8:1:2::/64"); an IPv4 address in IPv6 is itself. "?" where it is none. In p. */
-const char *aigw_limit_network(apr_pool_t *p, const char *address);
-
 #endif

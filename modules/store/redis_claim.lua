@@ -94,7 +94,7 @@ end
 move_due()
 if call('EXISTS', key('task-turns')) == 1 then
   if call('EXISTS', stream) == 0 then
-    call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
+    make_stream()
   end
   take_turns()
 end

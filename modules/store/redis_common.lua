@@ -106,6 +106,10 @@ local function dequeue(owner, member)
   end
 end
 
+local function make_stream()
+  call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
+end
+
 -- It runs no more. This writes even where memory is full, and whatever follows may, too: what was begun can end.
 local function leave(entry)
   if entry then

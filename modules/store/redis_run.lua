@@ -13,14 +13,25 @@ local function his(id, holder, number)
   return is
 end
 
+-- Now it was last heard of. Where somebody has deleted the stream, or what is in it, it has an entry again: who runs it may die later.
+local function is_alive(id, holder, entry)
+  if call('EXISTS', stream) == 0 then
+    make_stream()
+  end
+  if #call('XCLAIM', stream, GROUP, holder, 0, entry, 'JUSTID') == 0 then
+    call('HSET', key('task:', id), 'entry', call('XADD', stream, '*', 'task', id, 'claim', ''))
+    call('XREADGROUP', 'GROUP', GROUP, holder, 'STREAMS', stream, '>')
+  end
+end
+
 local function beat(at)
   local id, holder = ARGV[at], ARGV[at + 1]
   local is = his(id, holder, ARGV[at + 2])
   if not is then
     return 0
   end
-  if is[4] then -- now it was last heard of
-    call('XCLAIM', stream, GROUP, holder, 0, is[4], 'JUSTID')
+  if is[4] then
+    is_alive(id, holder, is[4])
   end
   call('HSET', key('task:', id), 'lease_until', text(now + tonumber(ARGV[2])), 'progress', ARGV[at + 3], 'tokens', ARGV[at + 4])
   return is[5] == '1' and 2 or 1

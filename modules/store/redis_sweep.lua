@@ -14,13 +14,17 @@ end
 
 -- Its TTL is over. First of all, and what is large first: it makes room where memory is full.
 local function drop(id)
-  local is = call('HMGET', key('task:', id), 'owner', 'created', 'state')
+  local is = call('HMGET', key('task:', id), 'owner', 'created', 'state', 'expires')
   call('UNLINK', key('task:', id))
   call('ZREM', key('task-expire'), id)
   if is[1] then
     call('ZREM', key('task-page:', is[1]), string.format('%016.0f', tonumber(is[2])) .. id)
     count(is[3], false)
-    call('SET', key('task-gone:', id), is[1], 'PX', DAY)
+    -- a day from its end, whenever it is swept: who was told 404 is not told 410 again
+    local still = math.floor((tonumber(is[4]) - now) / 1000) + DAY
+    if still > 0 then
+      call('SET', key('task-gone:', id), is[1], 'PX', text(still))
+    end
   end
 end
 

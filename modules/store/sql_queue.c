@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SWEEP 200 /* rows at a time: a transaction stays short */
+#define SWEEP 200                      /* rows at a time: a transaction stays short */
+#define DAY   APR_INT64_C(86400000000) /* microseconds */
 
 /* ------------------------------------------------------------------ counting */
 
@@ -257,9 +258,8 @@ AIGW_SQL_STATEMENT(
     "WHERE id = $1 AND"
     " state = 1 AND lease_until < {now}");
 AIGW_SQL_STATEMENT(ttl_over, TTL_OVER,
-                   "SELECT id, owner FROM aigw_task WHERE state > 1 AND expires <= {now} ORDER BY expires LIMIT $1 {skip}");
-AIGW_SQL_STATEMENT(gone_add, GONE_ADD,
-                   "INSERT INTO aigw_gone (id, owner, forget) VALUES ($1, $2, {now} + 86400000000) ON CONFLICT DO NOTHING");
+                   "SELECT id, owner, expires FROM aigw_task WHERE state > 1 AND expires <= {now} ORDER BY expires LIMIT $1 {skip}");
+AIGW_SQL_STATEMENT(gone_add, GONE_ADD, "INSERT INTO aigw_gone (id, owner, forget) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
 AIGW_SQL_STATEMENT(task_drop, TASK_DROP, "DELETE FROM aigw_task WHERE id = $1 AND state > 1");
 AIGW_SQL_STATEMENT(gone_drop, GONE_DROP,
                    "DELETE FROM aigw_gone WHERE id IN (SELECT id FROM aigw_gone WHERE forget <= {now} LIMIT $1 {skip})");
@@ -313,7 +313,9 @@ static apr_status_t sweep_finished(aigw_sql_t *sql, apr_pool_t *p, int *more)
     int i;
 
     for (i = 0; rv == APR_SUCCESS && i < found.count; i++) {
-        const aigw_sql_value_t gone[] = {*aigw_sql_cell(&found, i, 0), *aigw_sql_cell(&found, i, 1)};
+        /* a day from its end, whenever it is swept: who was told 404 is not told 410 again */
+        const aigw_sql_value_t gone[] = {*aigw_sql_cell(&found, i, 0), *aigw_sql_cell(&found, i, 1),
+                                         aigw_sql_int(aigw_sql_cell_int(&found, i, 2) + DAY)};
         const aigw_sql_value_t drop[] = {gone[0]};
 
         rv = AIGW_SQL_RUN(gone_add, gone, NULL);

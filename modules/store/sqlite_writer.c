@@ -208,6 +208,7 @@ apr_status_t aigw_sqlite_writer_do(aigw_sqlite_writer_t *writer, apr_pool_t *p, 
     apr_thread_mutex_lock(writer->mutex);
     if (!writer->closing) {
         *writer->last = &job;
+        /* cppcheck-suppress autoVariables ; it is taken off the list before this returns */
         writer->last = &job.next;
         apr_thread_cond_signal(writer->work);
         while (!job.done) {

@@ -121,9 +121,9 @@ const char *aigw_store_set_connections(cmd_parms *cmd, void *dummy, const char *
     return NULL;
 }
 
-apr_status_t aigw_store_check_config(server_rec *main_server)
+apr_status_t aigw_store_check_config(server_rec *main_server, apr_pool_t *p)
 {
-    return conf.vt && conf.vt->check_config ? conf.vt->check_config(main_server) : APR_SUCCESS;
+    return conf.vt && conf.vt->check_config ? conf.vt->check_config(main_server, p, conf.args) : APR_SUCCESS;
 }
 
 apr_status_t aigw_store_post_config(server_rec *main_server, apr_pool_t *pconf, apr_pool_t *ptemp)

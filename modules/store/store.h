@@ -16,8 +16,8 @@ const char *aigw_store_set_sync(cmd_parms *cmd, void *dummy, const char *arg);
 const char *aigw_store_set_timeout(cmd_parms *cmd, void *dummy, const char *arg);
 const char *aigw_store_set_connections(cmd_parms *cmd, void *dummy, const char *arg);
 
-/* check_config, behind aigw_redis_check(). APR_SUCCESS, also where there is none; else the reason was logged. */
-apr_status_t aigw_store_check_config(server_rec *main_server);
+/* check_config, behind aigw_redis_check(). APR_SUCCESS, also where there is none; else the reason was logged. p: for work. */
+apr_status_t aigw_store_check_config(server_rec *main_server, apr_pool_t *p);
 
 /* post_config. APR_SUCCESS, also where there is none; else the reason was logged. */
 apr_status_t aigw_store_post_config(server_rec *main_server, apr_pool_t *pconf, apr_pool_t *ptemp);

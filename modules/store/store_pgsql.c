@@ -5,10 +5,12 @@
 #include "sql_schema.h"
 #include "store_sql.h"
 #include "aigw_own_pool.h"
+#include "aigw_pin.h"
 
 #include <http_log.h>
 #include <apr_atomic.h>
 #include <apr_strings.h>
+#include <libpq-fe.h>
 
 APLOG_USE_MODULE(aigw);
 
@@ -141,10 +143,13 @@ static apr_status_t prepare(apr_pool_t *p, const char *args, const aigw_store_op
 {
     server_rec *s = options->server;
     const char *why = "";
-    aigw_sql_t *sql = aigw_sql_pgsql_open(p, args, options->password, options->timeout, &why);
+    aigw_sql_t *sql;
     apr_status_t rv;
     int found = 0;
 
+    /* the Kerberos that libpq asks keeps something for each thread, and loses it when it is unloaded with this module: at each restart */
+    aigw_pin((void (*)(void))PQconnectPoll);
+    sql = aigw_sql_pgsql_open(p, args, options->password, options->timeout, &why);
     if (!sql) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "AIGW0508: the store: PostgreSQL cannot be asked now: %s: httpd starts, and asks again when it is needed", why);

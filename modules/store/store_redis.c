@@ -135,7 +135,7 @@ static const char *check(apr_pool_t *p, const char *args)
     return *args ? "redis: where it is says AIGWRedis: write AIGWStore redis and, for example, AIGWRedis redis://127.0.0.1:6379" : NULL;
 }
 
-static apr_status_t check_config(server_rec *main_server)
+static apr_status_t check_config(server_rec *main_server, apr_pool_t *p, const char *args)
 {
     if (aigw_redis_get()) {
         return APR_SUCCESS;

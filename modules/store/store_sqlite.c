@@ -4,21 +4,19 @@
 #include "store_sql.h"
 #include "sql_schema.h"
 #include "sql_sqlite.h"
+#include "sqlite_file.h"
 #include "sqlite_writer.h"
 #include "aigw_own_pool.h"
 #include "aigw_signals.h"
 
 #include <http_config.h>
 #include <http_log.h>
-#include <unixd.h>
-#include <apr_file_io.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <errno.h>
-#include <grp.h>
 #include <unistd.h>
 
 APLOG_USE_MODULE(aigw);
@@ -45,6 +43,11 @@ static const char *check(apr_pool_t *p, const char *args)
     return *args && path_of(p, args) ? NULL : "sqlite: the path of a file is missing: write AIGWStore sqlite:/var/lib/aigw/aigw.db";
 }
 
+static apr_status_t check_config(server_rec *main_server, apr_pool_t *p, const char *args)
+{
+    return aigw_sqlite_file_check(main_server, p, path_of(p, args));
+}
+
 /* ------------------------------------------------------------------ before there are children */
 
 /* As the user that the children will be, so that what it makes is theirs, and so that a link that somebody put there leads no further than that user may go. Returns an exit status. */
@@ -59,8 +62,9 @@ static int prepare_as_user(apr_pool_t *p, const aigw_store_options_t *options, c
     umask(077);
     if (!(sql = aigw_sql_sqlite_open(p, path, 1, options->timeout, &why))) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "AIGW0503: AIGWStore: %s cannot be opened: %s: its folder must belong to the user that httpd's children run as", path,
-                     why);
+                     "AIGW0503: AIGWStore: %s cannot be opened: %s: it must be a file of SQLite, and its folder of the user that httpd's "
+                     "children run as",
+                     path, why);
         return 1;
     }
     rv = sql->vt->script(sql, p, "BEGIN IMMEDIATE");
@@ -79,31 +83,15 @@ static int prepare_as_user(apr_pool_t *p, const aigw_store_options_t *options, c
     return rv != APR_SUCCESS;
 }
 
-static int become_user(void)
-{
-    return geteuid() != 0 || (!setgroups(0, NULL) && !setgid(ap_unixd_config.group_id) && !setuid(ap_unixd_config.user_id));
-}
-
-/* The folder, if that is all that is missing: as the one who starts httpd, in a folder of his. */
-static void make_folder(apr_pool_t *p, const char *path)
-{
-    const char *slash = ap_strrchr_c(path, '/');
-    const char *folder = slash && slash > path ? apr_pstrmemdup(p, path, (apr_size_t)(slash - path)) : NULL;
-
-    if (folder && !mkdir(folder, 0700) && geteuid() == 0 && lchown(folder, ap_unixd_config.user_id, ap_unixd_config.group_id) < 0) {
-        rmdir(folder);
-    }
-}
-
 static apr_status_t prepare(apr_pool_t *p, const char *args, const aigw_store_options_t *options)
 {
     const char *path = path_of(p, args);
     int status = 1;
     pid_t pid;
 
-    make_folder(p, path);
+    aigw_sqlite_file_make_folder(p, path);
     if ((pid = fork()) == 0) {
-        _exit(become_user() ? prepare_as_user(p, options, path) : 1);
+        _exit(aigw_sqlite_file_become_user() ? prepare_as_user(p, options, path) : 1);
     }
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
@@ -182,4 +170,5 @@ static aigw_store_t *open_store(apr_pool_t *p, const char *args, const aigw_stor
     return &self->head;
 }
 
-const aigw_store_vt aigw_store_sqlite = {.name = "sqlite", .check = check, .prepare = prepare, .open = open_store, AIGW_STORE_SQL_MEMBERS};
+const aigw_store_vt aigw_store_sqlite = {
+    .name = "sqlite", .check = check, .check_config = check_config, .prepare = prepare, .open = open_store, AIGW_STORE_SQL_MEMBERS};

@@ -12,6 +12,7 @@ const aigw_error_t *aigw_question_ask(request_rec *r, const aigw_form_t *form, i
     error = form->understand(&in, asked);
     aigw_intake_free(&in);
     if (error) {
+        /* cppcheck-suppress returnDanglingLifetime ; it is in the request's pool, not in the intake */
         return error;
     }
     /* last, because a call that is made must be run */

@@ -74,7 +74,6 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_LAST);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_LAST); /* what begins last ends first: tasks before the engine and the store */
     ap_hook_child_stopping(aigw_task_runner_stopping, NULL, NULL, APR_HOOK_FIRST);
-    ap_hook_child_stopping(aigw_task_callback_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(aigw_task_endpoint, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

@@ -48,7 +48,7 @@ static struct {
     int nheld, nflying;
     apr_size_t bytes; /* of those that fly */
     int more;         /* the last claim was as many as it could be */
-    volatile apr_uint32_t woken, ends, hard;
+    volatile apr_uint32_t woken, ends;
 } sender;
 
 /* ------------------------------------------------------------------ one of them */
@@ -317,7 +317,7 @@ static void finish(apr_pool_t *p)
         settle(APR_RING_FIRST(&sender.waiting), 1);
     }
     tell(p);
-    while (sender.nflying && !apr_atomic_read32(&sender.hard) && aigw_clock_now() < until) {
+    while (sender.nflying && !aigw_tasks_core->stopping() && aigw_clock_now() < until) {
         poll_for(apr_time_from_msec(100));
         land_all();
         tell(p);
@@ -364,13 +364,6 @@ void aigw_task_callback_wake(void)
 }
 
 /* ------------------------------------------------------------------ its life */
-
-void aigw_task_callback_stopping(apr_pool_t *pchild, int graceful)
-{
-    if (!graceful) {
-        apr_atomic_set32(&sender.hard, 1);
-    }
-}
 
 /* Before the store closes. */
 static apr_status_t stop(void *dummy)

@@ -9,9 +9,6 @@
 /* child_init. What it registers ends after the runner, which therefore begins after it. */
 void aigw_task_callback_child_init(apr_pool_t *pchild, server_rec *main_server);
 
-/* child_stopping: a hard stop does not wait for receivers. */
-void aigw_task_callback_stopping(apr_pool_t *pchild, int graceful);
-
 /* A task has ended here that has a callback. Any thread; also where there is no such thread. */
 void aigw_task_callback_wake(void);
 

@@ -24,6 +24,7 @@ aigw_callback_conf_t *aigw_callback_conf_make(apr_pool_t *p)
     aigw_callback_conf_t *conf = apr_pcalloc(p, sizeof *conf);
 
     conf->networks = apr_array_make(p, 1, sizeof(apr_ipsubnet_t *));
+    conf->secrets = apr_array_make(p, 1, sizeof(aigw_callback_secret_t *));
     conf->timeout = TIMEOUT;
     conf->retry.first = FIRST;
     conf->retry.max = PAUSE;
@@ -57,32 +58,58 @@ const char *aigw_callback_set_allow(cmd_parms *cmd, void *dummy, const char *arg
     return err ? apr_pstrcat(cmd->pool, "AIGWCallbackAllow: ", err, NULL) : NULL;
 }
 
+/* Where its sources go: of all receivers, or of those that for= names. NULL: *err says why not. */
+static aigw_callback_secret_t *secret_of(cmd_parms *cmd, aigw_callback_conf_t *conf, int argc, char *const argv[], const char **err)
+{
+    aigw_callback_secret_t *secret = &conf->all;
+    int i;
+
+    for (i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "for=", 4)) {
+            continue;
+        }
+        if (secret == &conf->all) {
+            APR_ARRAY_PUSH(conf->secrets, aigw_callback_secret_t *) = secret = apr_pcalloc(cmd->pool, sizeof *secret);
+        }
+        if ((*err = aigw_callback_list_add(cmd->pool, &secret->receivers, argv[i] + 4)) != NULL) {
+            *err = apr_pstrcat(cmd->pool, "AIGWCallbackSecret: for: ", *err, NULL);
+            return NULL;
+        }
+    }
+    secret->nkeys = 0;
+    return secret;
+}
+
 const char *aigw_callback_set_secret(cmd_parms *cmd, void *dummy, int argc, char *const argv[])
 {
     aigw_callback_conf_t *conf;
     const char *err = of(cmd, &conf);
     APR_OPTIONAL_FN_TYPE(aigw_core) *get = APR_RETRIEVE_OPTIONAL_FN(aigw_core);
     const aigw_core_t *core = get ? get(AIGW_CORE_VERSION) : NULL;
+    aigw_callback_secret_t *secret;
     int i;
 
-    if (err) {
+    if (err || !(secret = secret_of(cmd, conf, argc, argv, &err))) {
         return err;
-    }
-    if (argc < 1 || argc > AIGW_CALLBACK_KEYS) {
-        return "AIGWCallbackSecret takes the secret's source, and behind it those of older ones, four at most: AIGWCallbackSecret "
-               "file:/etc/aigw/callback.secret";
     }
     if (!core) {
         return "AIGWCallbackSecret: load mod_aigw before mod_aigw_tasks";
     }
     for (i = 0; i < argc; i++) {
-        if ((err = core->secret_fault(cmd->pool, "AIGWCallbackSecret", argv[i])) != NULL) {
+        if (!strncmp(argv[i], "for=", 4)) {
+            continue;
+        }
+        if (secret->nkeys < AIGW_CALLBACK_KEYS && (err = core->secret_fault(cmd->pool, "AIGWCallbackSecret", argv[i])) != NULL) {
             return err;
         }
-        conf->sources[i] = apr_pstrdup(cmd->pool, argv[i]);
+        if (secret->nkeys++ < AIGW_CALLBACK_KEYS) {
+            secret->sources[secret->nkeys - 1] = apr_pstrdup(cmd->pool, argv[i]);
+        }
     }
-    conf->nkeys = argc;
-    return NULL;
+    return secret->nkeys >= 1 && secret->nkeys <= AIGW_CALLBACK_KEYS
+               ? NULL
+               : "AIGWCallbackSecret takes the secret's source, and behind it those of older ones, four at most: AIGWCallbackSecret "
+                 "file:/etc/aigw/callback.secret";
 }
 
 const char *aigw_callback_set_private(cmd_parms *cmd, void *dummy, int on)
@@ -160,23 +187,38 @@ static int has_certificate(const char *path)
     return first != NULL;
 }
 
+static int read_keys(aigw_callback_secret_t *secret, server_rec *s, apr_pool_t *ptemp)
+{
+    const char *why = NULL, *text;
+    int i;
+
+    for (i = 0; i < secret->nkeys; i++) {
+        text = aigw_tasks_core->secret_read(ptemp, ptemp, secret->sources[i], &why);
+        if (!text || (why = aigw_webhook_key_read(ptemp, text, &secret->keys[i])) != NULL) {
+            ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "AIGW0611: AIGWCallbackSecret: no secret from %s: %s", secret->sources[i], why);
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    return OK;
+}
+
 int aigw_callback_conf_check(aigw_callback_conf_t *conf, server_rec *s, apr_pool_t *ptemp)
 {
-    const char *why = NULL, *secret;
     int i;
 
     if (aigw_callback_list_is_empty(&conf->allow)) {
         return OK;
     }
-    if (!conf->nkeys) {
+    if (!conf->all.nkeys) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
                      "AIGW0610: AIGWCallbackAllow needs AIGWCallbackSecret: a receiver could not tell our callbacks from anybody's");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    for (i = 0; i < conf->nkeys; i++) {
-        secret = aigw_tasks_core->secret_read(ptemp, ptemp, conf->sources[i], &why);
-        if (!secret || (why = aigw_webhook_key_read(ptemp, secret, &conf->keys[i])) != NULL) {
-            ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "AIGW0611: AIGWCallbackSecret: no secret from %s: %s", conf->sources[i], why);
+    if (read_keys(&conf->all, s, ptemp)) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    for (i = 0; i < conf->secrets->nelts; i++) {
+        if (read_keys(APR_ARRAY_IDX(conf->secrets, i, aigw_callback_secret_t *), s, ptemp)) {
             return HTTP_INTERNAL_SERVER_ERROR;
         }
     }
@@ -185,4 +227,18 @@ int aigw_callback_conf_check(aigw_callback_conf_t *conf, server_rec *s, apr_pool
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return OK;
+}
+
+const aigw_callback_secret_t *aigw_callback_conf_secret(const aigw_callback_conf_t *conf, const aigw_callback_url_t *url)
+{
+    int i;
+
+    for (i = 0; i < conf->secrets->nelts; i++) {
+        const aigw_callback_secret_t *secret = APR_ARRAY_IDX(conf->secrets, i, const aigw_callback_secret_t *);
+
+        if (aigw_callback_list_has(&secret->receivers, url)) {
+            return secret;
+        }
+    }
+    return &conf->all;
 }

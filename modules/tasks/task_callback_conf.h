@@ -11,11 +11,18 @@
 
 #define AIGW_CALLBACK_KEYS 4 /* secrets at the same time */
 
-typedef struct aigw_callback_conf_t {
-    aigw_callback_list_t allow;              /* empty: there are no callbacks */
+/* What callbacks are signed with, the newest first. */
+typedef struct aigw_callback_secret_t {
+    aigw_callback_list_t receivers;          /* for those alone; empty: for all that are in no other */
     const char *sources[AIGW_CALLBACK_KEYS]; /* where the secrets are */
     aigw_webhook_key_t keys[AIGW_CALLBACK_KEYS];
     int nkeys;
+} aigw_callback_secret_t;
+
+typedef struct aigw_callback_conf_t {
+    aigw_callback_list_t allow;   /* empty: there are no callbacks */
+    aigw_callback_secret_t all;   /* of receivers that have none of their own; nkeys 0: there is none */
+    apr_array_header_t *secrets;  /* aigw_callback_secret_t *: of some receivers */
     int allow_private;            /* private addresses may be called */
     apr_array_header_t *networks; /* apr_ipsubnet_t *: these may be called, whatever they are */
     apr_interval_time_t timeout;  /* of one try */
@@ -27,6 +34,9 @@ aigw_callback_conf_t *aigw_callback_conf_make(apr_pool_t *p);
 
 /* check_config: reads the secrets. OK, or what is wrong has been logged. Twice does no harm. */
 int aigw_callback_conf_check(aigw_callback_conf_t *conf, server_rec *s, apr_pool_t *ptemp);
+
+/* That of this receiver: the first that names him, else that of all. */
+const aigw_callback_secret_t *aigw_callback_conf_secret(const aigw_callback_conf_t *conf, const aigw_callback_url_t *url);
 
 /* The directives; the table is in task_conf.c. */
 const char *aigw_callback_set_allow(cmd_parms *cmd, void *dummy, const char *arg);

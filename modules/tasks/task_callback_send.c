@@ -78,10 +78,10 @@ static int add(aigw_callback_send_t *send, const char *field)
     return longer ? 0 : -1;
 }
 
-static int sign(aigw_callback_send_t *send, apr_pool_t *p, const char *id)
+static int sign(aigw_callback_send_t *send, apr_pool_t *p, const aigw_callback_secret_t *secret, const char *id)
 {
     const apr_int64_t now = apr_time_sec(apr_time_now());
-    const char *signatures = aigw_webhook_sign(p, send->conf->keys, send->conf->nkeys, id, now, send->body, send->len);
+    const char *signatures = aigw_webhook_sign(p, secret->keys, secret->nkeys, id, now, send->body, send->len);
 
     return add(send, "Content-Type: application/json") || add(send, "Expect:") || add(send, apr_pstrcat(p, "webhook-id: ", id, NULL)) ||
            add(send, apr_psprintf(p, "webhook-timestamp: %" APR_INT64_T_FMT, now)) || !signatures ||
@@ -151,7 +151,8 @@ aigw_callback_send_t *aigw_callback_send_begin(CURLM *multi, apr_pool_t *p, cons
     send->body = body;
     send->len = len;
     send->easy = curl_easy_init();
-    if (!send->easy || sign(send, p, id) || set_up(send, url->text) || curl_multi_add_handle(multi, send->easy) != CURLM_OK) {
+    if (!send->easy || sign(send, p, aigw_callback_conf_secret(conf, url), id) || set_up(send, url->text) ||
+        curl_multi_add_handle(multi, send->easy) != CURLM_OK) {
         aigw_callback_send_free(send, NULL);
         return NULL;
     }

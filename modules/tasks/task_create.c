@@ -3,6 +3,7 @@
 #include "aigw_media_type.h"
 #include "task_callback_conf.h"
 #include "aigw_task_body.h"
+#include "aigw_text.h"
 
 #include <http_protocol.h>
 #include <http_request.h>
@@ -47,8 +48,8 @@ static const aigw_error_t *read_key(request_rec *r, aigw_task_once_t *once)
 {
     const char *key = apr_table_get(r->headers_in, "Idempotency-Key");
 
-    if (key && (!*key || strlen(key) > KEY_MAX)) {
-        return invalid(r->pool, "Idempotency-Key", "Idempotency-Key must have 1 to 255 characters.");
+    if (key && (!*key || strlen(key) > KEY_MAX || !aigw_text_valid(key, strlen(key)))) {
+        return invalid(r->pool, "Idempotency-Key", "Idempotency-Key must have 1 to 255 characters, in UTF-8.");
     }
     once->key = key;
     once->keep = KEY_KEPT;

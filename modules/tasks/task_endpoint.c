@@ -2,7 +2,9 @@
 #include "task_callback.h"
 #include "task_runner.h"
 #include "task_watch.h"
+#include "aigw_names.h"
 #include "aigw_prefer.h"
+#include "aigw_text.h"
 
 #include <http_protocol.h>
 #include <apr_escape.h>
@@ -296,8 +298,25 @@ static int is_nothing(request_rec *r)
     return tail && tail[strspn(tail, "/")];
 }
 
+/* The store has text in UTF-8 only: what else httpd lets in as a user's name (Basic) or as a path. */
+static const aigw_error_t *unfit(request_rec *r, const aigw_request_t *context)
+{
+    const char *user = context->identity.user;
+
+    if (user && !aigw_names_valid(user, strlen(user))) {
+        return aigw_tasks_core->error_make(r->pool, HTTP_BAD_REQUEST, "bad_request", NULL,
+                                           "Who has tasks must have a name of %d bytes at most, in UTF-8 and without control characters.",
+                                           AIGW_NAME_MAX);
+    }
+    return aigw_text_valid(r->uri, strlen(r->uri))
+               ? NULL
+               : aigw_tasks_core->error_make(r->pool, HTTP_BAD_REQUEST, "bad_request", NULL, "The address is not UTF-8.");
+}
+
 int aigw_task_endpoint(request_rec *r)
 {
+    const aigw_error_t *error;
+    const aigw_request_t *context;
     ask_t *ask;
 
     if (!r->handler || strcmp(r->handler, "aigw-tasks")) {
@@ -313,7 +332,11 @@ int aigw_task_endpoint(request_rec *r)
     if (!(ask->vt = aigw_tasks_core->store(&ask->store))) {
         return aigw_tasks_core->error_send(r, aigw_tasks_core->store_name() ? aigw_task_unavailable(r->pool) : no_store(r->pool));
     }
-    ask->owner = aigw_task_owner(r->pool, aigw_task_who(r));
+    context = aigw_task_who(r);
+    if ((error = unfit(r, context)) != NULL) {
+        return aigw_tasks_core->error_send(r, error);
+    }
+    ask->owner = aigw_task_owner(r->pool, context);
     if (*ask->id) {
         return handle_one(ask);
     }

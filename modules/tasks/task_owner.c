@@ -1,5 +1,6 @@
 /* Who asked, for as long as the task lives. */
 #include "tasks.h"
+#include "aigw_address.h"
 
 #include <apr_strings.h>
 
@@ -18,7 +19,7 @@ aigw_request_t *aigw_task_who(request_rec *r)
 const char *aigw_task_owner(apr_pool_t *p, const aigw_request_t *context)
 {
     return context->identity.user ? apr_pstrcat(p, "user:", context->identity.user, NULL)
-                                  : apr_pstrcat(p, "address:", context->address ? context->address : "", NULL);
+                                  : apr_pstrcat(p, "address:", aigw_address_client(p, context->address), NULL);
 }
 
 static json_t *names_json(const apr_array_header_t *names)

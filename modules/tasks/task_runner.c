@@ -18,6 +18,7 @@ APLOG_USE_MODULE(aigw_tasks);
 #define GRACE                                                                                                                              \
     apr_time_from_sec(                                                                                                                     \
         2) /* for calls to end that were told to, and for the store to take it: httpd kills a child that is still there some seconds after SIGTERM */
+#define UNSTARTED apr_time_from_sec(1) /* when to try again where the engine could not be started */
 #define LOST                                                                                                                               \
     "{\"message\":\"The gateway was lost while it ran this task, each time that it was "                                                   \
     "tried.\",\"type\":\"server_error\",\"param\":null,\"code\":\"internal_error\"}"
@@ -102,7 +103,8 @@ static void begin(apr_pool_t *p, const aigw_task_t *task, const aigw_task_lease_
 
         apr_thread_mutex_lock(aigw_task_runner.mutex);
         run->started = 1;        /* it may have ended, but nobody but this thread frees it */
-        if (rv != APR_SUCCESS) { /* the child is stopping */
+        if (rv != APR_SUCCESS) { /* the child is stopping, or there are no threads */
+            run->delay = aigw_task_runner.stopping ? 0 : UNSTARTED;
             over(run, AIGW_TASK_PENDING);
         }
         apr_thread_mutex_unlock(aigw_task_runner.mutex);
@@ -292,8 +294,8 @@ void aigw_task_runner_cancel(const char *id)
     }
     aigw_signals_hold(&before);
     apr_thread_mutex_lock(aigw_task_runner.mutex);
-    APR_RING_FOREACH(run, &aigw_task_runner.running, aigw_task_run_t, link)
-    {
+    for (run = APR_RING_FIRST(&aigw_task_runner.running); run != APR_RING_SENTINEL(&aigw_task_runner.running, aigw_task_run_t, link);
+         run = APR_RING_NEXT(run, link)) {
         if (run->started && !strcmp(run->lease.id, id)) {
             aigw_task_run_cancel(run);
         }

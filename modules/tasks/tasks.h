@@ -47,7 +47,7 @@ void aigw_tasks_conf_take(const server_rec *main_server);
 /* Who asks: the request's own, with the user that httpd knows where no module of ours has said who it is. To be called before all else. */
 aigw_request_t *aigw_task_who(request_rec *r);
 
-/* The owner's name in the store, in p: "user:alice", or of who is nobody "address:192.0.2.1". */
+/* The owner's name in the store, in p: "user:alice", or of who is nobody his address as limits count it, "address:192.0.2.1", "address:2001:db8:1:2::/64". */
 const char *aigw_task_owner(apr_pool_t *p, const aigw_request_t *context);
 
 /* What a call must know of who asked, and of where (the path whose configuration holds), as JSON in p, and back. No secret is in it. NULL: no memory; or it is none. */

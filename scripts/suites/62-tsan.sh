@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # title: the gateway under stress, ThreadSanitizer
-# packages: check libapache2-mod-perl2 libcryptx-perl libio-socket-ssl-perl openssl=openssl redis-server=redis-server
+# packages: check libapache2-mod-perl2 libcryptx-perl libio-socket-ssl-perl openssl=openssl redis-server=redis-server postgresql sqlite3=sqlite3
 set -u
 # shellcheck source=scripts/lib.sh
 . "$TOP/scripts/lib.sh"
@@ -10,7 +10,7 @@ tree gcc || exit 1
 load=$TREE/bench/aigw-load
 tree tsan || exit 1
 # functions of ours that TSan was built into: without them it would find nothing wrong
-for so in "$TREE"/modules/.libs/mod_aigw.so "$TREE"/modules/.libs/mod_aigw_stream.so; do
+for so in "$TREE"/modules/.libs/mod_aigw.so "$TREE"/modules/.libs/mod_aigw_stream.so "$TREE"/modules/.libs/mod_aigw_tasks.so; do
     n=$(nm -D --undefined-only "$so" | grep -c ' __tsan_')
     printf '%s: %d entry points of TSan\n' "$(basename "$so")" "$n"
     [ "$n" -ge 10 ] || checks 1 1
@@ -22,4 +22,12 @@ for how in '--processes 1 --threads 4 --kills 0 --decisions 200000' '--processes
     # shellcheck disable=SC2086
     "$TREE/unit/limit-stress" $how || checks 1 1
 done
-exec perl "$TOP/t/tools/stress.pl" --tree "$TREE" --load "$load" --tool tsan --out "$TREE/t/stress"
+n=0 bad=0
+for what in stress stress-tasks; do
+    perl "$TOP/t/tools/$what.pl" --tree "$TREE" --load "$load" --tool tsan --out "$TREE/t/$what" | tee "$TREE/t/$what.log"
+    counted=$(sed -n 's/^checks: //p' "$TREE/t/$what.log")
+    failed=$(sed -n 's/^failed: //p' "$TREE/t/$what.log")
+    [ -n "$counted" ] || counted=1 failed=1 # it did not come to its end
+    n=$((n + counted)) bad=$((bad + ${failed:-0}))
+done
+checks "$n" "$bad"

@@ -20,7 +20,7 @@ my $s;
 my $mpm = $event
     ? "ThreadsPerChild 16\nThreadLimit 16\nStartServers 1\nServerLimit 4\nMinSpareThreads 1\nMaxSpareThreads 16\nMaxRequestWorkers 16\nAsyncRequestWorkerFactor 200\n"
     : Apache::Test::have_module('mpm_worker')
-    ? "ThreadsPerChild 64\nThreadLimit 64\nStartServers 1\nServerLimit 4\nMaxRequestWorkers 64\nMinSpareThreads 1\nMaxSpareThreads 64\n"
+    ? "ThreadsPerChild 64\nThreadLimit 64\nStartServers 1\nServerLimit 4\nMaxRequestWorkers 128\nMinSpareThreads 1\nMaxSpareThreads 64\n"
     : "StartServers 36\nMinSpareServers 1\nMaxSpareServers 40\nServerLimit 64\nMaxRequestWorkers 48\n";
 
 sub conf {

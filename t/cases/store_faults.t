@@ -8,7 +8,7 @@ use AIGW::Conf qw(conf_check);
 use AIGW::Postgres;
 use AIGW::Redis;
 use AIGW::Server;
-use AIGW::Services qw(free_port slurp);
+use AIGW::Services qw(free_port slurp spew);
 use File::Temp ();
 use POSIX ();
 use Time::HiRes qw(sleep time);
@@ -30,7 +30,7 @@ my @wrong = (
     ['AIGWStore redis', qr/AIGW0511: AIGWStore redis: which one\? Write AIGWRedis redis:/], ["AIGWStore redis:localhost\nAIGWRedis redis://localhost", qr/redis: where it is says AIGWRedis: write AIGWStore redis/],
     ["<VirtualHost *>\nAIGWStore sqlite:x\n</VirtualHost>", qr/AIGWStore cannot occur within <VirtualHost>/],
 );
-plan tests => 2 * @wrong + 1 + 4 + 3 * @stores + 4 * @stores + ($tmpfs ? 6 : 0) + 10 * (@stores - 1), need_module('mod_aigw', 'mod_aigw_test');
+plan tests => 2 * @wrong + 1 + 15 + 3 * @stores + 4 * @stores + ($tmpfs ? 6 : 0) + 10 * (@stores - 1), need_module('mod_aigw', 'mod_aigw_test');
 
 my $made = 0;
 sub op { my ($gw, $name, %o) = @_; return eval { post_json('/store', { op => $name, %o }, port => $gw->{port}, timeout => 60)->json } // { rv => 'cut' } }
@@ -57,7 +57,45 @@ is join(' ', map { (stat "$gw->{dir}/data/aigw.db$_")[4] } '', '-wal'), join(' '
 $gw->stop;
 my $none = AIGW::Server->new(stopped => 1, conf => "AIGWStore sqlite:no/such/folder/aigw.db\n$location");
 eval { $none->start };
-like $none->log . (slurp("$none->{dir}/start") // ''), qr/AIGW0503: .*its folder must belong to the user/, 'a folder that cannot be made: httpd does not start, and says why';
+like $none->log . (slurp("$none->{dir}/start") // ''), qr/AIGW0520: .*neither the folder .*such\/folder, which would be made, nor the one above it: make it/, 'a folder that cannot be made: httpd does not start, and says why';
+$none->configure("AIGWStore sqlite:httpd.conf\n$location");
+chmod 0666, "$none->{dir}/httpd.conf";
+chown +(getpwnam 'nobody')[2, 3], "$none->{dir}" if !$>;
+eval { $none->start };
+like $none->log . (slurp("$none->{dir}/start") // ''), qr/AIGW0503: .*not a database.*it must be a file of SQLite/, 'nor with a file that is no database';
+
+# a file that was there: what httpd -t says of it
+{
+    my $dir = File::Temp->newdir;
+    my $file = "$dir/x.db";
+    my @nobody = $> ? ($>, -1) : (getpwnam 'nobody')[2, 3];
+    my $user = $> ? '' : join '', "User nobody\nGroup ", scalar getgrgid($nobody[1]), "\n";
+    my $says = sub { my ($path) = @_; my ($status, $said) = conf_check("${user}AIGWStore sqlite:" . ($path // $file) . "\n"); return ($status ? 'refused: ' : 'ok: ') . join ' ', $said =~ /(AIGW052\d: .*)/g };
+    chmod 0700, "$dir";
+    chown @nobody, "$dir";
+    is $says->(), 'ok: ', 'a file that is not there yet';
+    spew($file, '');
+    chmod 0600, $file;
+    chown @nobody, $file;
+    is $says->(), 'ok: ', '… one that is only ours';
+    chmod 0640, $file;
+    like $says->(), qr/\Aok: AIGW0521: .*\Q$file\E, .* is of mode 640 and of user $nobody[0]: /, '… that others may read: a warning';
+    like $says->("$dir/no/such/x.db"), qr/\Arefused: AIGW0520: .*neither the folder \Q$dir\E\/no\/such/, 'a folder that is not there: refused';
+    is $says->("$dir/no/x.db"), 'ok: ', '… one that would be made';
+    like $says->("$dir"), qr/\Arefused: AIGW0520: .*it is a folder: name a file in it/, '… what is a folder itself';
+    like $says->("$file/x.db"), qr/\Arefused: AIGW0520: .*x\.db is no folder/, '… what is in a file';
+  SKIP: {
+        skip 'root only', 3 if $>;
+        chown 0, 0, $file;
+        like $says->(), qr/\Arefused: AIGW0520: .*may not read and write it: give it to him/, "somebody else's: refused";
+        chmod 0666, $file;
+        like $says->(), qr/\Aok: AIGW0521: .*is of mode 666 and of user 0: /, '… but a warning where everybody may';
+        chown 0, 0, "$dir";
+        chmod 0755, "$dir";
+        chown @nobody, $file;
+        like $says->(), qr/\Arefused: AIGW0520: .*its folder \Q$dir\E must be of the user/, '… and a folder of somebody else: refused';
+    }
+}
 
 # ------------------------------------------------------------------ each store
 

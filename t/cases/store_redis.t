@@ -11,7 +11,7 @@ use Time::HiRes qw(sleep time);
 
 use constant { PENDING => 0, RUNNING => 1, COMPLETED => 2, CANCELLED => 4, SECOND => 1_000_000 };
 
-plan tests => 51, need { 'redis-server' => sub { AIGW::Redis->available } }, need_module('mod_aigw', 'mod_aigw_test');
+plan tests => 59, need { 'redis-server' => sub { AIGW::Redis->available } }, need_module('mod_aigw', 'mod_aigw_test');
 
 my $redis = AIGW::Redis->new(users => { gw => { password => 'secret', rules => '~{aigw}:* +@read +@write +@stream +@hash +@sortedset +@string +@scripting +time +info +config|get' } });
 my $proxy = $redis->proxy;
@@ -112,6 +112,33 @@ is scalar @{ $redis->cmd('XPENDING', '{aigw}:tasks', 'tasks', '-', '+', 1000) },
 is scalar(grep { $_->{state} == RUNNING } @{ op('look', ids => [@many[0 .. 249]])->{tasks} }), 250, '… looks';
 is op('end', ends => [map { +{ lease_of($_), state => PENDING } } @all[0 .. 249]])->{said}[249], 'written', '… some are handed back';
 is op('end', ends => [map { +{ lease_of($_), state => COMPLETED } } @all[250 .. $#all]])->{said}[0], 'written', '… and some end';
+
+# ------------------------------------------------------------------ the stream is deleted
+
+create($_) for qw(del1 del2);
+my %del = map { $_->{owner} => $_ } @{ claim('h', 3)->{tasks} };
+$redis->cmd('DEL', '{aigw}:tasks');
+is_deeply [sweep()->{rv}, map { beat($_) } @del{qw(many del1 del2)}], [qw(ok yours yours yours)], 'somebody deletes the stream: what runs goes on';
+is scalar @{ $redis->cmd('XPENDING', '{aigw}:tasks', 'tasks', '-', '+', 9) }, 3, '… Redis knows again who runs it';
+is beat($del{del1}), 'yours', '… once';
+is $redis->cmd('XLEN', '{aigw}:tasks'), 3, '… each';
+op('beat', beats => [{ lease_of($del{del1}), progress => 0, tokens => 0 }], lease => 1000);
+until_so '… so that others take what nobody runs any more', sub { sweep(); op('get', id => $del{del1}{id}, owner => 'del1')->{task}{state} == PENDING };
+is_deeply [map { end($_, COMPLETED)->{said}[0] } @del{qw(many del2)}], [qw(written written)], '… and what is over ends';
+end($_, COMPLETED) for @{ claim('h', 9)->{tasks} };
+
+# ------------------------------------------------------------------ gone: for a day from its end, whenever it is swept
+
+my @ttl = map { create('ttl')->{task}{id} } 1 .. 2;
+end($_, COMPLETED) for @{ claim('h', 9)->{tasks} };
+my $expire = sub { my ($task, $hours) = @_; my $at = sprintf '%d000000', time - $hours * 3600; $redis->cmd('HSET', "{aigw}:task:$task", expires => $at); $redis->cmd('ZADD', '{aigw}:task-expire', $at, $task) };
+$expire->($ttl[0], 23);
+$expire->($ttl[1], 25);
+my @before = map { op('get', id => $_, owner => 'ttl')->{rv} } @ttl;
+sweep();
+is_deeply [[@before], [map { op('get', id => $_, owner => 'ttl')->{rv} } @ttl]], [(['gone', 'notfound']) x 2], 'TTL over for 23 hours, and for 25: gone, and as if it had never been, swept or not';
+cmp_ok abs($redis->cmd('PTTL', "{aigw}:task-gone:$ttl[0]") / 1000 - 3600), '<', 300, '… for an hour more';
+$redis->cmd('DEL', "{aigw}:task-gone:$ttl[0]", '{aigw}:task-page:ttl');
 
 # ------------------------------------------------------------------ a dead one's, and what is left
 

@@ -21,7 +21,7 @@ my $json   = JSON::PP->new->canonical->utf8;
 my $prefork = Apache::Test::have_module('mpm_prefork');
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
 my $tls    = have_tls() && Apache::Test::have_module('mod_ssl');
-plan tests => 16 * @stores + (AIGW::Postgres->available ? 12 : 0) + 57 + ($tls ? 3 : 0), need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 16 * @stores + (AIGW::Postgres->available ? 12 : 0) + 63 + ($prefork ? 0 : 2) + ($tls ? 3 : 0), need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 my @secret = map { 'whsec_' . encode_base64($_ x 32, '') } 'k', 'o';
 my $token  = 'path-that-is-a-secret';
@@ -113,13 +113,15 @@ for my $name (@stores) {
 
 {
     my ($up, $other) = map { AIGW::Listener->new(port => $_) } my ($port, $other_port) = (free_port(), free_port());
-    my $gw = gateway("http://localhost:$port http://127.0.0.1:$other_port", "AIGWTaskWorkers 2\nAIGWTaskLease 6s\nAIGWTaskAttempts 100\nAIGWCallbackPrivate on\nAIGWCallbackSecret env:HOOK_SECRET env:HOOK_OLD\nAIGWCallbackTimeout 10s\nAIGWCallbackRetry first=200ms max=1s for=1h");
+    my $gw = gateway("http://localhost:$port http://127.0.0.1:$other_port", "AIGWTaskWorkers 2\nAIGWTaskLease 6s\nAIGWTaskAttempts 100\nAIGWCallbackPrivate on\nAIGWCallbackSecret for=http://127.0.0.1:$other_port for=*.example.com env:HOOK_OLD\nAIGWCallbackSecret env:HOOK_SECRET env:HOOK_OLD\nAIGWCallbackTimeout 10s\nAIGWCallbackRetry first=200ms max=1s for=1h");
     my $url = "http://localhost:$port/$token";
 
     my $id = make($gw, $url, model => 'dead');
     my $hook = next_hook($up);
     is_deeply [body($hook)->{type}, body($hook)->{data}{error}{code}], ['task.failed', 'upstream_connect_failed'], 'a task that fails';
     is signers($hook), '0 1', '… signed with both secrets';
+    make($gw, "http://127.0.0.1:$other_port/");
+    is signers(next_hook($other)), '1', 'a receiver with a secret of his own';
 
     # as many as may run in all children: what comes then waits
     my @busy = map { make($gw, $url, model => 'slow', steps => 1000) } 1 .. 30;
@@ -183,6 +185,19 @@ for my $name (@stores) {
     isnt next_hook($up)->{header}{'webhook-id'}, "msg_$id", '… and is not sent again';
     ok !$up->waiting, '… nor anything else';
     $gw->stop;
+}
+
+# a child that waits for what is on its way is told to stop now: it waits no longer, and nobody has to kill it
+if (!$prefork) {
+    my $up = AIGW::Listener->new(port => my $port = free_port());
+    my $gw = gateway("http://127.0.0.1:$port", "AIGWCallbackNetwork 127.0.0.1\nAIGWCallbackTimeout 60s");
+    my $id = make($gw, "http://127.0.0.1:$port/$token");
+    my $conn = $up->accept;
+    is $conn->request->{header}{'webhook-id'}, "msg_$id", 'one is on its way when httpd is gracefully restarted';
+    $gw->signal('USR1');
+    $gw->wait_for('the restart', 60, sub { my $n = () = $gw->log =~ /resuming normal operations/g; $n >= 2 });
+    $gw->stop;
+    is_deeply [$gw->crashes], [], '… and stopped: nobody waits for its receiver, or is killed';
 }
 
 # ------------------------------------------------------------------ receivers that stall; children that die
@@ -323,7 +338,9 @@ if ($tls) {
     is +(conf_check("${good}AIGWCallbackPrivate off\nAIGWCallbackNetwork 10.0.0.0/8 fd00::/8\nAIGWCallbackTimeout 5s\nAIGWCallbackRetry first=1s max=1h for=24h\nAIGWCallbackCA $v->{tls_dir}/ca.pem\n", %env))[0], 0, 'a configuration';
     for (["AIGWCallbackAllow https://hooks.example.com\n", qr/AIGW0610: AIGWCallbackAllow needs AIGWCallbackSecret/], ["AIGWCallbackAllow https://hooks.example.com/path\n", qr/AIGWCallbackAllow: .* no path/],
         ["AIGWCallbackAllow a.example\nAIGWCallbackSecret env:HOOK_NONE\n", qr/AIGW0611: AIGWCallbackSecret: no secret from env:HOOK_NONE: this variable is not set/],
-        ["AIGWCallbackAllow a.example\nAIGWCallbackSecret env:HOOK_PLAIN\n", qr/AIGW0611: .* does not begin with whsec_/], ["AIGWCallbackSecret $secret[0]\n", qr/AIGWCallbackSecret: a secret does not stand in the configuration/],
+        ["AIGWCallbackAllow a.example\nAIGWCallbackSecret env:HOOK_PLAIN\n", qr/AIGW0611: .* does not begin with whsec_/], ["AIGWCallbackAllow a.example\nAIGWCallbackSecret for=a.example env:HOOK_SECRET\n", qr/AIGW0610: /], ["AIGWCallbackSecret for=ftp://a.example env:HOOK_SECRET\n", qr/AIGWCallbackSecret: for: .*by https or http/],
+        ["${good}AIGWCallbackSecret for=a.example env:HOOK_NONE\n", qr/AIGW0611: .*env:HOOK_NONE/], ["AIGWCallbackSecret for=a.example\n", qr/takes the secret's source/], ["AIGWCallbackSecret " . 'env:A ' x 5 . "\n", qr/four at most/],
+        ["AIGWCallbackSecret $secret[0]\n", qr/AIGWCallbackSecret: a secret does not stand in the configuration/],
         ["AIGWCallbackNetwork 10\n", qr/AIGWCallbackNetwork: "10" is no network/], ["AIGWCallbackTimeout 2min\n", qr/AIGWCallbackTimeout: "2min" is no time/], ["AIGWCallbackRetry first=2h max=1h\n", qr/first is longer than max/],
         ["AIGWCallbackRetry often\n", qr/AIGWCallbackRetry: "often" is none of/], ["${good}AIGWCallbackCA /nowhere.pem\n", qr/AIGW0612: AIGWCallbackCA: \/nowhere.pem cannot be read/], ["AIGWCallbackAllow ftp://a.example\n", qr/by https or http/]) {
         my ($status, $said) = conf_check($_->[0], %env);

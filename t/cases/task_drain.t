@@ -34,6 +34,10 @@ AIGWDefaultModel raw
     MinSpareThreads 1
     MaxSpareThreads 8
 </IfModule>
+<IfModule mpm_worker_module>
+    # two slots: docs/faults.md
+    MaxRequestWorkers 16
+</IfModule>
 <IfModule mpm_prefork_module>
     StartServers 2
     MinSpareServers 1

@@ -8,16 +8,19 @@ use AIGW::Client qw(get now post_json);
 use AIGW::Many;
 use AIGW::Postgres;
 use AIGW::Raw;
+use AIGW::Redis;
 use AIGW::Server;
 use AIGW::Services qw(slurp spew);
+use List::Util qw(sum);
 use Time::HiRes qw(sleep time);
 
 my ($mpm) = grep { Apache::Test::have_module("mpm_$_") } qw(event worker prefork);
-my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : ());
+my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
+my %SHORT  = (redis => 1);    # what watching asks of the store, without what is the same on each
 my $PATIENCE = 60;
 
-# Signs of life are seldom on SQLite, so that what is seen of progress was written for who watches; on PostgreSQL they are not, and children are killed.
-my %LEASE = (sqlite => @stores > 1 ? 60 : 2, pgsql => 2);
+# Signs of life are seldom on SQLite, so that what is seen of progress was written for who watches; on the others they are not, and children are killed.
+my %LEASE = (sqlite => @stores > 1 ? 60 : 2, pgsql => 2, redis => 2);
 
 # watchers at once, and what waits: on event many more than there are threads
 my %SIZE  = (event => 500, worker => 20, prefork => 12);
@@ -27,7 +30,7 @@ my %CONF  = (
     worker  => "StartServers 1\nServerLimit 4\nThreadsPerChild 32\nMaxRequestWorkers 64\nMinSpareThreads 1\nMaxSpareThreads 128\n",
     prefork => "StartServers 4\nServerLimit 60\nMaxRequestWorkers 40\nMinSpareServers 2\nMaxSpareServers 40\n",
 );
-plan tests => 65 * @stores + 3, need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => sum(map { ($SHORT{$_} ? 26 : 65) + ($LEASE{$_} == 2 ? 3 : 0) } @stores), need_module('mod_aigw', 'mod_aigw_auth', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 my %key = map { $_ => "aigw_${_}_" . substr sha256_hex("secret of $_"), 0, 43 } qw(alice bob);
 my $keys = join '', map { qq({"id":"$_","sha256":"@{[sha256_hex($key{$_})]}","user":"$_"}\n) } sort keys %key;
@@ -84,14 +87,22 @@ sub out_of_order {
 sub create { my ($gw, $body, @more) = @_; return post_json('/api/v1/tasks', $body, port => $gw->{port}, as('alice', @more)) }
 sub slow { my ($gw, $steps) = @_; return create($gw, { prompt => 'a b c', model => 'slow', steps => $steps })->json->{task_id} }
 
+# Asks the scripted model server: the question's tag, and the task.
+sub raw {
+    my ($gw, $scenario, $more, %body) = @_;
+    my $tag = tag();
+    return ($tag, create($gw, { endpoint => '/v1/chat/completions', %$more, body => { model => 'raw', scenario => $scenario, tag => $tag, messages => [{ role => 'user', content => 'x' }], %body } })->json->{task_id});
+}
+
 # Again and again until it is there: the listener is away for a moment when all children were killed.
 sub follow_again { my ($gw, $id, $last) = @_; my $c; $gw->wait_for('a stream', $PATIENCE, sub { $c = eval { follow($gw, $id, last => $last) }; $c && $c->{r}{status} == 200 }); return $c }
 
 for my $name (@stores) {
-    my $pg = $name eq 'pgsql' ? AIGW::Postgres->new : undef;
-    my $store = $pg ? 'AIGWStore "pgsql:' . $pg->conninfo . "\"\nAIGWStoreConnections 2" : 'AIGWStore sqlite:data/aigw.db';
+    my $server = { pgsql => 'AIGW::Postgres', redis => 'AIGW::Redis' }->{$name};
+    $server &&= $server->new;
+    my $store = { sqlite => sub { 'AIGWStore sqlite:data/aigw.db' }, pgsql => sub { 'AIGWStore "pgsql:' . $server->conninfo . "\"\nAIGWStoreConnections 2" }, redis => sub { "AIGWStore redis\nAIGWRedis " . $server->url } }->{$name}->();
     my $gw = gateway($store, 50, $LEASE{$name});
-    my $at = $pg ? gateway($store, 0, $LEASE{$name}) : $gw;    # where they are watched: on PostgreSQL not where they run
+    my $at = $server ? gateway($store, 0, $LEASE{$name}) : $gw;    # where they are watched: where there is a server not where they run
     my %at = (port => $at->{port});
     my $short = create($gw, { endpoint => '/v1/chat', body => { message => 'soon gone' }, ttl => 1 })->json->{task_id};
 
@@ -144,15 +155,31 @@ for my $name (@stores) {
     my $failed = (rest_of(follow($at, create($gw, { endpoint => '/v1/chat/completions', body => { model => 'raw', scenario => 'none', messages => [{ role => 'user', content => 'x' }] } })->json->{task_id})))[-1];
     is_deeply [$failed->{event}, json($failed)->{error}{code}], ['task.failed', 'no_scenario'], 'a task fails';
 
+    in_full($gw, $at) if !$SHORT{$name};
+    killed($gw, $at) if $LEASE{$name} == 2;
+    prefer($gw, $at) if !$SHORT{$name};
+
+    $at->wait_for('the end of what is kept', 40, sub { get("/api/v1/tasks/$short/events", %at, as('alice'))->{status} == 410 });
+    pass 'what is not kept any more is gone';
+    $_->stop for $gw, $server ? $at : ();
+    is_deeply [grep { !/signal (?:Killed|SIGKILL)/ } map { $_->crashes } $gw, $server ? $at : ()], [], 'nothing crashed but who was killed';
+}
+
+
+# Real progress, many that watch, clients that go, a graceful restart.
+sub in_full {
+    my ($gw, $at) = @_;
+    my %at = (port => $at->{port});
+    my ($c, $id, $seen, @more);
+
     # --- progress: of the answer's tokens, or what the model server says; and its answer is the result, with all that it said
-    my $raw = sub { my ($scenario, $more, %body) = @_; my $tag = tag(); return ($tag, create($gw, { endpoint => '/v1/chat/completions', %$more, body => { model => 'raw', scenario => $scenario, tag => $tag, messages => [{ role => 'user', content => 'x' }], %body } })->json->{task_id}) };
     my $asked = sub { my ($tag) = @_; return JSON::PP::decode_json(raw_log($tag)->{requests}[0]{body}) };
     my $usage = { prompt_tokens => 7, completion_tokens => 5, total_tokens => 12 };
     my $answer = { object => 'chat.completion', created => 1_700_000_000, model => 'raw', system_fingerprint => 'fp_raw', usage => $usage,
         choices => [{ index => 0, message => { role => 'assistant', content => 'one two three four five', refusal => undef }, logprobs => undef, finish_reason => 'stop' }] };
     for (['gate:3', 0.5, max_tokens => 4], ['gate:3', 0.25, max_tokens => 4, n => 2], ['progress:0.4', 0.4], ['progress:0.3', 0.3, stream => JSON::PP::true, stream_options => { include_usage => JSON::PP::false }]) {
         my ($scenario, $expected, %body) = @$_;
-        my ($tag, $task) = $raw->($scenario, {}, %body);
+        my ($tag, $task) = raw($gw, $scenario, {}, %body);
         $c = follow($at, $task);
         do { $seen = next_event($c) } until !$seen || $seen->{event} !~ /pending|running/;
         is_deeply [$seen->{event}, json($seen)->{progress}], ['task.progress', $expected], "progress of $scenario";
@@ -163,10 +190,10 @@ for my $name (@stores) {
         my $body = $asked->($tag);
         is_deeply [@$body{qw(stream stream_options)}], [JSON::PP::true, { include_usage => JSON::PP::true }], '… which was asked for a stream, with usage';
     }
-    is +(rest_of(follow($at, ($raw->('tools', {}))[1])))[-1]{data} =~ /"tool_calls":(\[.*?\}\}\])/ ? JSON::PP::decode_json($1)->[1]{function}{arguments} : '', '{"zone": "Europe/Zurich"}', 'tool calls are put together';
-    my @ends = map { my $what = $_; map { (rest_of(follow($at, ($raw->($what, {}))[1])))[-1] } 1 .. 10 } 'tools', 'whole';
+    is +(rest_of(follow($at, (raw($gw, 'tools', {}))[1])))[-1]{data} =~ /"tool_calls":(\[.*?\}\}\])/ ? JSON::PP::decode_json($1)->[1]{function}{arguments} : '', '{"zone": "Europe/Zurich"}', 'tool calls are put together';
+    my @ends = map { my $what = $_; map { (rest_of(follow($at, (raw($gw, $what, {}))[1])))[-1] } 1 .. 10 } 'tools', 'whole';
     is scalar(grep { (json($_)->{result}{choices}[0]{message}{content} // '') eq 'one two three four five' } @ends), 10, 'a model server that does not stream';
-    is json((rest_of(follow($at, ($raw->('reset-mid-event', {}))[1])))[-1])->{error}{code}, 'upstream_reset', 'one that breaks off';
+    is json((rest_of(follow($at, (raw($gw, 'reset-mid-event', {}))[1])))[-1])->{error}{code}, 'upstream_reset', 'one that breaks off';
     {
         my $tag = tag();
         $c = follow($at, create($gw, { endpoint => '/api/v1/generate', body => { model => 'raw', prompt => $tag, max_tokens => 10 } })->json->{task_id});
@@ -208,7 +235,7 @@ for my $name (@stores) {
     AIGW::Client::once(DELETE => "/api/v1/tasks/$id", %at, as('alice'));
 
     # --- a graceful restart: the upstream holds the task for as long as it takes
-    my ($tag, $held) = $raw->('gate:3', {}, max_tokens => 4);
+    my ($tag, $held) = raw($gw, 'gate:3', {}, max_tokens => 4);
     $c = follow($at, $held);
     do { $seen = next_event($c) } until $seen->{event} eq 'task.progress';
     my $waiting = AIGW::Client->new(%at, timeout => $PATIENCE);
@@ -229,11 +256,13 @@ for my $name (@stores) {
     is_deeply [json($after[-1])->{status}, json($after[-1])->{result}{choices}[0]{message}{content}], ['completed', 'one two three four five'], '… to the end';
     $at->wait_gone($PATIENCE, @who);
     pass '… and holds no child back';
+    return;
+}
 
-    # --- killed
-    killed($gw, $at, $raw) if $LEASE{$name} == 2;
-
-    # --- Prefer: wait=N
+# Prefer: wait=N
+sub prefer {
+    my ($gw, $at) = @_;
+    my %at = (port => $at->{port});
     my $r = create($gw, { prompt => 'one two' }, Prefer => 'respond-async, wait=20');
     is_deeply [$r->{status}, $r->json->{status}, $r->header('Preference-Applied')], [200, 'completed', 'wait=20'], 'Prefer: wait=20, and it is over in time';
     is $r->header('Location'), '/api/v1/tasks/' . $r->json->{task_id}, '… it says where it is';
@@ -242,8 +271,8 @@ for my $name (@stores) {
     $r = create($gw, { prompt => 'a', model => 'slow', steps => 10_000 }, Prefer => 'wait=1');
     is_deeply [$r->{status}, $r->header('Preference-Applied'), $r->header('Retry-After')], [202, 'wait=1', 1], 'it is not over in time';
     cmp_ok now() - $began, '>=', 0.95, '… it was waited for';
-    $id = $r->json->{task_id};
-    $c = AIGW::Client->new(%at, timeout => $PATIENCE);
+    my $id = $r->json->{task_id};
+    my $c = AIGW::Client->new(%at, timeout => $PATIENCE);
     $c->request(GET => "/api/v1/tasks/$id", as('alice', Prefer => 'wait=1000'));
     AIGW::Client::once(DELETE => "/api/v1/tasks/$id", %at, as('alice'));
     $r = $c->response;
@@ -253,23 +282,18 @@ for my $name (@stores) {
     $r = create($gw, { prompt => 'x' }, Prefer => 'wait=0');
     is_deeply [$r->{status}, scalar $r->header("Preference-Applied")], [202, undef], 'wait=0 does not wait';
     $id = slow($gw, 10_000);
-    $n = $WAITS{$mpm};
+    my $n = $WAITS{$mpm};
     my @waiting = map { my $w = AIGW::Client->new(%at, timeout => $PATIENCE); $w->request(GET => "/api/v1/tasks/$id", as('alice', Prefer => 'wait=20')); $w } 1 .. $n;
     is get('/api/v1/tasks?limit=1', %at, as('alice'))->{status}, 200, "$n wait, and others are served";
     AIGW::Client::once(DELETE => "/api/v1/tasks/$id", %at, as('alice'));
     is scalar(grep { $_->response->json->{status} eq 'cancelled' } @waiting), $n, '… they are told the end';
-
-    $at->wait_for('the end of what is kept', 40, sub { get("/api/v1/tasks/$short/events", %at, as('alice'))->{status} == 410 });
-    pass 'what is not kept any more is gone';
-    $_->stop for $gw, $pg ? $at : ();
-    is_deeply [grep { !/signal (?:Killed|SIGKILL)/ } map { $_->crashes } $gw, $pg ? $at : ()], [], 'nothing crashed but who was killed';
+    return;
 }
-
 
 # All children are killed, those that watch and those that run: the task begins once more, and is followed to its end.
 sub killed {
-    my ($gw, $at, $raw) = @_;
-    my ($tag, $held) = $raw->('gate:3', {}, max_tokens => 4);
+    my ($gw, $at) = @_;
+    my ($tag, $held) = raw($gw, 'gate:3', {}, max_tokens => 4);
     my ($c, $seen) = follow($at, $held);
     do { $seen = next_event($c) } until $seen->{event} eq 'task.progress';
     kill KILL => map { (split m{/})[0] } map { $_->children } $gw, $at == $gw ? () : $at;

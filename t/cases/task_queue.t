@@ -12,7 +12,7 @@ use AIGW::Raw;
 use AIGW::Server;
 
 my $pg = AIGW::Postgres->available;
-plan tests => 45 + ($pg ? 16 : 0), need_module('mod_aigw', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 52 + ($pg ? 16 : 0), need_module('mod_aigw', 'mod_aigw_ratelimit', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 # Users are addresses: whoever says X-Client. One child: what AIGWTaskWorkers says is for each.
 my ($libexec) = map { m{^LoadModule\s+status_module\s+"?(.*)/mod_status\.so} } split /\n/, AIGW::Services::slurp("$ENV{AIGW_BUILD}/base.conf");
@@ -58,7 +58,7 @@ CONF
 
 my $s;
 my $at = '/api/v1/tasks';
-sub as { my ($who, %more) = @_; return (port => $s->{port}, timeout => 60, headers => { 'X-Client' => "192.0.2.$who", %more }) }
+sub as { my ($who, %more) = @_; return (port => $s->{port}, timeout => 60, headers => { 'X-Client' => $who =~ /:/ ? $who : "192.0.2.$who", %more }) }
 sub make { my ($who, $body, $path) = @_; return post_json($path // $at, $body, as($who)) }
 sub raw { my ($tag, $scenario, %more) = @_; return { %more, endpoint => '/v1/chat/completions', body => { model => 'raw', messages => [{ role => 'user', content => 'hello' }], scenario => $scenario, tag => $tag } } }
 sub task { my ($who, $id, $path) = @_; return get(($path // $at) . "/$id", as($who))->json }
@@ -70,18 +70,22 @@ sub ended {
     die $@, 'it is ', JSON::PP->new->canonical->encode($t // {}), '; ', last_lines();
 }
 sub said { my ($r) = @_; my $e = $r->{status} >= 400 ? $r->json->{error} : {}; return join ' ', $r->{status}, grep { defined } @$e{qw(code param)} }
+sub threads { return map { my ($pid) = split m{/}; glob "/proc/$pid/task/*" } $s->children }
 sub sent { my ($body, %more) = @_; my %as = as(1, 'Content-Type' => 'application/json', %more); return said(AIGW::Client::once(POST => $at, %as, body => $body)) }
 
 # ------------------------------------------------------------------ whose turn it is
-$s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWorkers 1\nAIGWTasksPerUser 60\nAIGWTaskPatience 1s\nAIGWTaskMaxBody 4K\nAIGWTaskMaxResult 1K\nAIGWTaskTTL 1h 2h"));
+$s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWorkers 1\nAIGWTasksPerUser 60\nAIGWTaskPatience 1s\nAIGWTaskMaxBody 4K\nAIGWTaskMaxResult 1K\nAIGWTaskTTL 1h 2h\nAIGWReactors 1"));
 {
     my $tag = tag();
+    my $threads = threads();
     my $gate = make(1, raw($tag, 'gate'))->json->{task_id};
     raw_wait('request', tag => $tag, timeout => 30);
     my @many = map { make(1, raw("$tag-a$_", 'ok', priority => $_ == 40 ? 5 : 0))->json->{task_id} } 1 .. 50;
     my $other = make(2, raw("$tag-b", 'ok'))->json->{task_id};
     raw_go($tag);
     ended(1, $_) for @many;
+    # one may be the event loop, which begins with the first call on worker and prefork
+    cmp_ok scalar(threads()) - $threads, '>=', 4, 'the helper threads stay: they are not made anew for each call';
     my @order = map { ($_->{tag} // "") =~ /\A\Q$tag\E-(\w+)/ ? $1 : () } sort { $a->{serial} <=> $b->{serial} } @{ raw_log()->{requests} };
     is $order[0], 'b', 'who has one task is next, whoever has fifty';
     is $order[1], 'a40', '… then the most urgent of the other';
@@ -107,6 +111,10 @@ $s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWo
     is scalar(grep { $_->{task_id} eq $gate } @{ get("$at?limit=100", as(4))->json->{tasks} }), 0, '… nor listed';
     raw_go($tag);
     is ended(3, $gate)->{status}, 'completed', '… it goes on';
+    # of IPv6 whoever has an address has all that begin with the same 64 bits
+    my $v6 = make('2001:db8:1:2::1', { prompt => 'x' })->json->{task_id};
+    is_deeply [map { get("$at/$v6", as($_))->{status} } '2001:db8:1:2::1', '2001:db8:1:2:ffff::9', '2001:db8:1:3::1'], [200, 200, 404], 'an owner by address is a /64, as limits count him';
+    is task('::ffff:192.0.2.3', $gate)->{status}, 'completed', '… an IPv4 address is itself in IPv6, too';
 }
 
 # ------------------------------------------------------------------ patience, at a limit of the location where they were made
@@ -153,6 +161,24 @@ $s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWo
     is scalar @{ get($at, as(6))->json->{tasks} }, 0, '… it is not listed';
 }
 $s->stop;
+is_deeply [$s->crashes], [], 'nothing crashed';
+
+# ------------------------------------------------------------------ there can be no more threads
+$s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', ''));
+{
+    my ($child) = map { m{(\d+)} } $s->wait_for('a child', 30, sub { ($s->children)[0] });
+    my ($max) = (AIGW::Services::slurp("/proc/$child/limits") // '') =~ /^Max processes\s+(\S+)/m;
+    $s->wait_for('its threads', 30, sub { get($at, as(1))->{status} == 200 });
+    # any number that is not more than he has already
+    $s->limit(nproc => 1, $child);
+    my @ids = map { make(1, { prompt => 'one two' })->json->{task_id} } 1 .. 12;
+    # on worker and prefork the event loop is missing, too
+    ok $s->wait_for('a complaint', 30, sub { $s->log =~ /AIGW0151|AIGW0133/ }), 'no thread can be made to run tasks';
+    $s->limit(nproc => $max, $child);
+    is_deeply [map { my $t = ended(1, $_); "$t->{status} $t->{attempts}" } @ids], [('completed 1') x 12], '… they are run when there can be';
+}
+$s->stop;
+cmp_ok scalar(() = $s->log =~ /AIGW0151|AIGW0133/g), '<', 100, '… which was not tried all the time';
 is_deeply [$s->crashes], [], 'nothing crashed';
 
 # ------------------------------------------------------------------ the store is away

@@ -14,7 +14,7 @@ use AIGW::Services qw(slurp spew);
 use Time::HiRes qw(sleep time);
 
 my @stores = ('sqlite', AIGW::Postgres->available ? 'pgsql' : (), AIGW::Redis->available ? 'redis' : ());
-plan tests => 31 * @stores + 9, need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
+plan tests => 32 * @stores + 15, need_module('mod_aigw', 'mod_aigw_stream', 'mod_aigw_tasks');
 
 for my $name (@stores) {
     my $server = { pgsql => 'AIGW::Postgres', redis => 'AIGW::Redis' }->{$name};
@@ -56,6 +56,7 @@ for my $name (@stores) {
     my $first = post_json('/ai/jobs', { prompt => 'once' }, %once)->json;
     is post_json('/ai/jobs', { prompt => 'once' }, %once)->json->{job_id}, $first->{job_id}, 'the same key: the same job';
     is post_json('/ai/jobs', { prompt => 'twice' }, %once)->{status}, 422, '… another one: a mistake';
+    is_deeply [map { my $e = post_json('/ai/jobs', { prompt => 'x' }, %at, headers => { 'Idempotency-Key' => $_ })->json->{error}; "$e->{code} $e->{param}" } "\xe9", 'k' x 256], [('validation_error Idempotency-Key') x 2], '… and so is one that is too long or not UTF-8';
 
     my $slow = post_json('/api/v1/tasks', { prompt => 'x', model => 'slow', steps => 1000 }, %at)->json->{task_id};
     ok $gw->wait_for('it runs', 20, sub { get("/api/v1/tasks/$slow", %at)->json->{status} eq 'running' }), 'a long one runs';
@@ -75,16 +76,24 @@ for my $name (@stores) {
 {
     my $gw = AIGW::Server->new(stopped => 1, conf => '');
     $gw->{head} =~ s/^LoadModule aigw_auth_module.*\n//m or die 'mod_aigw_auth is not loaded';
-    spew("$gw->{dir}/users", "carol:{SHA}" . sha1_base64('c') . "=\ndave:{SHA}" . sha1_base64('d') . "=\n");
+    my @users = ('carol', 'dave', "d\xe1ve", "d\xc3\xa1ve", "e\tve", 'n' x 257);
+    spew("$gw->{dir}/users", join '', map { "$_:{SHA}" . sha1_base64('x') . "=\n" } @users);
     chmod 0644, "$gw->{dir}/users";
     $gw->configure("AIGWStore sqlite:data/aigw.db\n<AIGWModel echo>\nAIGWUpstream echo\n</AIGWModel>\nAIGWDefaultModel echo\n"
-        . "<Location /api/v1/tasks>\nSetHandler aigw-tasks\nAuthType Basic\nAuthName x\nAuthUserFile $gw->{dir}/users\nRequire valid-user\n</Location>\n");
+        . "<Location /api/v1/tasks>\nSetHandler aigw-tasks\nAuthType Basic\nAuthName x\nAuthUserFile $gw->{dir}/users\nRequire valid-user\n</Location>\n<LocationMatch ^/odd/[^/]*/tasks\$>\nSetHandler aigw-tasks\n</LocationMatch>\n");
     $gw->start;
-    my ($carol, $dave) = map { { port => $gw->{port}, headers => { Authorization => 'Basic ' . encode_base64($_, '') } } } 'carol:c', 'dave:d';
+    my ($carol, $dave, $latin, $utf8, @odd) = map { { port => $gw->{port}, headers => { Authorization => 'Basic ' . encode_base64("$_:x", '') } } } @users;
     my $id = post_json('/api/v1/tasks', { prompt => 'a secret' }, %$carol)->json->{task_id};
     is get("/api/v1/tasks/$id", %$carol)->{status}, 200, 'without mod_aigw_auth: a task of a user of AuthType Basic';
     is get("/api/v1/tasks/$id", %$dave)->{status}, 404, "… is not another's";
     is_deeply get('/api/v1/tasks', %$dave)->json->{tasks}, [], '… who does not see it';
+    is post_json('/api/v1/tasks', { prompt => 'x' }, %$utf8)->{status}, 202, '… whose name may be any in UTF-8';
+    my $says = sub { my ($r) = @_; return join ' ', $r->{status}, $r->{status} == 202 ? () : @{ $r->json->{error} }{qw(type code)} };
+    for my $who ($latin, @odd) {
+        is_deeply [map { $says->($_) } post_json('/api/v1/tasks', { prompt => 'x' }, %$who), get('/api/v1/tasks', %$who), get("/api/v1/tasks/$id", %$who), AIGW::Client::once(DELETE => "/api/v1/tasks/$id", %$who)], [('400 invalid_request_error bad_request') x 4], '… and no other';
+    }
+    is $says->(post_json("/odd/%e9/tasks", { prompt => 'x' }, %$carol)), '400 invalid_request_error bad_request', 'an address that is not UTF-8';
+    is $says->(post_json("/odd/%c3%a9/tasks", { prompt => 'x' }, %$carol)), '202', '… one that is';
     $gw->stop;
 }
 

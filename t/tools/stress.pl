@@ -9,78 +9,17 @@ use strict;
 use warnings FATAL => 'all';
 use FindBin ();
 use lib "$FindBin::RealBin/../lib";
-use File::Path qw(make_path remove_tree);
-use Getopt::Long qw(GetOptions);
-use POSIX ();
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 use AIGW::Client ();
-use AIGW::Memcheck ();
 use AIGW::Raw;
 use AIGW::Redis ();
-use AIGW::Server ();
-use AIGW::Services qw(slurp spew);
+use AIGW::Stress;
 
-my %o = (tool => 'none', size => 1);
-GetOptions(\%o, qw(tree=s tool=s load=s out=s size=f)) && !@ARGV && $o{tree} && $o{tool} =~ /\A(?:tsan|memcheck|none)\z/
-    or die "usage: stress.pl --tree BUILD --tool tsan|memcheck|none [--load AIGW-LOAD] [--out FOLDER] [--size 1.0]\n";
-$o{load} ||= "$o{tree}/bench/aigw-load";
-$o{out}  ||= "$o{tree}/t/stress-$o{tool}";
-my $slow = $o{tool} eq 'none' ? 1 : $o{tool} eq 'tsan' ? 4 : 10;    # times as long as usual may everything take
-my $PATIENCE = 30 * $slow;
-my ($checks, $bad) = (0, 0);
-$| = 1;
-my $main = $$;
-$SIG{$_} = sub { POSIX::_exit(1) if $$ != $main; exit 1 } for qw(INT TERM HUP);    # the servers are stopped
-
-sub ok {
-    my ($good, $title, @why) = @_;
-    $checks++;
-    $bad++ unless $good;
-    print $good ? 'ok' : 'not ok', " $checks - $title\n", $good ? () : map { "#   $_\n" } map { split /\n/ } @why;
-    return $good;
-}
-
-sub sized { my ($n) = @_; my $m = int $n * $o{size}; return $m > 1 ? $m : 1 }
-
-# ------------------------------------------------------------------ what runs
-
-remove_tree($o{out});
-make_path($o{out});
-chmod 0755, $o{out};
-mkdir "$o{out}/reports";
-chmod 01777, "$o{out}/reports";    # children run as nobody
-my ($httpd, $cc, $apr) = map { my $name = $_; (slurp("$o{tree}/t/Makefile") // die "$o{tree} is not built\n") =~ /^$name = (.*)$/m } qw(HTTPD CC APR_CFLAGS);
-my $services = bless { work => $o{out}, src => "$FindBin::RealBin/..", lifeline => 1, run => {}, vars => {}, state => "$o{out}/services.json" }, 'AIGW::Services';
-make_path("$o{out}/upstream", "$o{out}/tls");
-$services->make_certificates;
-$services->start_raw;
-@ENV{qw(AIGW_RAW_PORT AIGW_TEST_CA AIGW_BUILD)} = ($services->{vars}{raw_port}, "$services->{vars}{tls_dir}/ca.pem", "$o{tree}/t");
-my ($model_port, $model) = start_model();
+options('stress.pl');
+my $services = surroundings();
+my $model_port = start_model();
 my $redis = AIGW::Redis->new;
 my $proxy = $redis->proxy;
-
-sub start_model {
-    my $pid = open(my $says, '-|', $o{load} =~ s/aigw-load\z/aigw-model/r, '--tokens', 5, '--rate', 200) or die "aigw-model: $!\n";
-    my ($port) = (<$says> // '') =~ /(\d+)/ or die "aigw-model says no port\n";
-    return ($port, { pid => $pid, says => $says });
-}
-
-# How httpd is started: the environment, and what comes before it.
-sub tool {
-    return (env => {}) if $o{tool} eq 'none';
-    if ($o{tool} eq 'memcheck') {
-        my @options = qw(--tool=memcheck --trace-children=yes --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=none --num-callers=40 --undef-value-errors=yes
-            --child-silent-after-fork=no);
-        return (env => {}, wrap => ['valgrind', @options, "--log-file=$o{out}/reports/memcheck.%p"]);
-    }
-    chomp(my $library = `$cc -print-file-name=libtsan.so`);
-    my $shim = "$o{out}/tsan_apr.so";
-    system("$cc -std=gnu11 -O1 -g -fPIC -shared -fsanitize=thread $apr -o '$shim' '$FindBin::RealBin/tsan_apr.c'") == 0 or die "tsan_apr.c cannot be built\n";
-    chmod 0755, $shim;
-    my $options = "log_path=$o{out}/reports/tsan exitcode=0 die_after_fork=0 history_size=7 second_deadlock_stack=1";
-    my @random = system('setarch -R true 2>/dev/null') == 0 ? ('setarch', '-R') : ();    # more random addresses than its shadow has room for
-    return (wrap => [@random, 'env', "LD_PRELOAD=$library $shim", "TSAN_OPTIONS=$options"]);
-}
 
 my $endpoints = <<'CONF';
 <Macro Endpoints $p>
@@ -181,11 +120,8 @@ CONF
         . "<Location /v1/chat/completions>\nSetHandler aigw-chat-completions\n</Location>\n"
 }
 
-my %vars = (t_logs => $o{out}, httpd => $httpd, tls_dir => $services->{vars}{tls_dir});
-$ENV{AIGW_KEEP} = 1;
-
 sub start_gateway {
-    my $s = AIGW::Server->new(vars => \%vars, mpm => 'event', tls => 1, start => $PATIENCE, stopped => 1, conf => '', tool());
+    my $s = gateway(tls => 1);
     $s->configure(conf($s->{tls_port}));
     # the TLS port is also an upstream: what "self" asks
     $s->start;
@@ -193,41 +129,6 @@ sub start_gateway {
 }
 
 # ------------------------------------------------------------------ clients, each sort in a process of its own
-
-my @groups;
-
-# Runs the sub in a child; it returns or dies, with what is wrong.
-sub group {
-    my ($title, $sub) = @_;
-    my $file = "$o{out}/" . ($title =~ s/\W+/-/gr) . '.wrong';
-    my $pid = fork // die "fork: $!\n";
-    if (!$pid) {
-        my @wrong = eval { $sub->() };
-        push @wrong, $@ if $@;
-        spew($file, join "\n", grep { length } @wrong);
-        POSIX::_exit(0);
-    }
-    push @groups, { title => $title, pid => $pid, file => $file };
-    return;
-}
-
-sub join_groups {
-    for my $g (splice @groups) {
-        waitpid $g->{pid}, 0;
-        my $wrong = $? ? "ended with status $?" : slurp($g->{file}) // 'said nothing';
-        ok(!length $wrong, $g->{title}, substr $wrong, 0, 2000);
-    }
-    return;
-}
-
-sub load {
-    my (@options) = @_;
-    my $body = "$o{out}/body-" . $$ . '.json';
-    my $pid = open my $says, '-|', $o{load}, '--timeout', $PATIENCE, @options or die "aigw-load: $!\n";
-    my $json = do { local $/; <$says> };
-    close $says;
-    return $? ? ($json // '') : ();
-}
 
 sub body { my ($model, %more) = @_; return { model => $model, messages => [{ role => 'user', content => 'one two three' }], %more } }
 
@@ -375,43 +276,10 @@ sub keep_alive {
     return @wrong;
 }
 
-# ------------------------------------------------------------------ what the tool says
-
-# OpenSSL publishes what it has worked out with atomic operations that are not seen: a race of which both sides are in its own code. Who called it does not matter.
-sub openssl_own {
-    my ($report) = @_;
-    my @sides = $report =~ /^  (?:Previous )?(?:atomic )?(?:read|write) of size .*\n((?:    #\d.*\n)+)/gim;
-    return @sides == 2 && !grep { (grep { !/\(libtsan/ } split /\n/)[0] !~ /\(lib(?:crypto|ssl)\./ } @sides;
-}
-
-# Without where mutexes were made that one of the two had meanwhile: a child's main thread has one of ours for life (aigw_owners.h), whatever of httpd's it is about.
-sub without_births { my ($report) = @_; return $report =~ s/^ *Mutex \S+ \(\S+\) created at:\n(?: +#.*\n)*//gmr }
-
-# The tool's reports that have a frame in one of these objects: (of ours, of the deliberate race)
-sub reports {
-    my (@ours, $deliberate);
-    if ($o{tool} eq 'tsan') {
-        for my $file (glob "$o{out}/reports/tsan.*") {
-            for my $report (split /^={18}\n/m, slurp($file) // '') {
-                next unless $report =~ /WARNING: ThreadSanitizer|FATAL: ThreadSanitizer|ERROR: ThreadSanitizer/;
-                if    ($report =~ /race_number|race_second|run_race/) { $deliberate++ }
-                elsif (without_births($report) =~ /mod_aigw|FATAL|ERROR/ && !openssl_own($report)) { push @ours, $report }
-            }
-        }
-    }
-    ($deliberate, @ours) = AIGW::Memcheck::reports("$o{out}/reports") if $o{tool} eq 'memcheck';
-    return ($deliberate || 0, @ours);
-}
+# ------------------------------------------------------------------ the run
 
 # Connections that are parked: each has an eventfd. A child has a few more.
 sub parked { my ($s) = @_; return scalar grep { (readlink // '') eq 'anon_inode:[eventfd]' } map { glob "/proc/@{[m{(\d+)}]}/fd/*" } $s->children }
-
-sub race { my ($s) = @_; return $o{tool} ne 'tsan' || AIGW::Client::get('/test/race', port => $s->{port}, timeout => $PATIENCE)->{content} eq "raced\n" }
-
-# ------------------------------------------------------------------ the run
-
-my $began = time;
-sub said { printf "# %5.1f s: %s\n", time - $began, shift }
 
 my $s = start_gateway();
 said('the gateway runs');
@@ -468,13 +336,6 @@ push @open, map { opened($t->{port}, 'raw', 'silent', 0, path => $_ % 2 ? '/bloc
 $t->signal('TERM');
 ok(scalar eval { $t->wait_end($PATIENCE) }, 'the hard stop has ended', $@);
 said('stopped');
-ok(!@crashes && !$t->crashes, 'no crash in the error logs', @crashes, $t->crashes);
-
-my ($seen, @ours) = reports();
-ok($seen >= ($o{tool} eq 'tsan' ? 2 : 1), "the tool was at work: $seen", 'it has not seen the deliberate race, or said nothing at all') unless $o{tool} eq 'none';
-ok(!@ours, 'the tool has nothing to say about ours', scalar(@ours) . " reports, in $o{out}/reports", $ours[0] // '');
-kill 'TERM', $model->{pid};
-$services->stop;
-print "checks: $checks\n";
-print "failed: $bad\n" if $bad;
-exit($bad ? 1 : 0);
+push @crashes, $t->crashes;
+ok(!@crashes, 'no crash in the error logs', @crashes);
+exit judge();

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Browser } from './browser.mjs';
-import { freePort } from './port.mjs';
+import { freePort } from '../port.mjs';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'aigw-cors-'));
 const run = path.join(folder, 'httpd');

@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Browser } from './browser.mjs';
-import { freePort } from './port.mjs';
+import { freePort } from '../port.mjs';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'aigw-browser-'));
 let gateway;

@@ -2,14 +2,13 @@
 // AIGW_HTTPD, AIGW_LIBEXEC and AIGW_MODULES say where httpd, its modules and ours are; AIGW_MPM, which MPM (event).
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
+import { freePort } from '../port.mjs';
 import { RecordedUpstream } from './upstream.mjs';
 
 const CONF = path.dirname(fileURLToPath(import.meta.url));
@@ -22,26 +21,6 @@ export const UPSTREAM_KEY = 'sk-of-the-gateway';
 export const CLIENT_KEY = 'sk-of-the-client';
 
 export const environment = (name) => process.env[name] ?? assert.fail(`${name} is not set: ./runtests --only node`);
-
-// Outside of the range that outgoing connections take theirs from: it stays free until it is used. As t/lib/AIGW/Services.pm.
-async function freePort() {
-  const [first] = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split('\t').map(Number);
-  const [, low, number] = /^(\d+):([1-9]\d+)$/.exec(process.env.AIGW_TEST_PORTS ?? '')?.map(Number) ?? [0, 10_240, first - 10_240];
-  for (let tries = 200; tries > 0; tries--) {
-    const port = number > 900 ? low + Math.floor(Math.random() * (number - 32)) : 0;
-    const server = createServer().listen(port, '127.0.0.1');
-    const listens = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    );
-    if (!listens) continue;
-    const { port: free } = server.address();
-    server.close();
-    await once(server, 'close');
-    return free;
-  }
-  throw new Error('no free port');
-}
 
 // Root's httpd gives its children another name.
 export function user() {

@@ -146,16 +146,17 @@ sub settle {
     return;
 }
 
-# Waits until no child has a connection of a client's any more.
-sub wait_closed {
+# The states of its clients' connections that no child has closed yet, as the kernel has them: 01 is open on both sides.
+sub connections {
     my ($self) = @_;
     my %port = map { sprintf('%04X', $_) => 1 } grep { $_ } @$self{qw(port tls_port)};
-    return $self->wait_for('no clients', 20, sub {
-        my @all = map { [split] } split /\n/, slurp('/proc/net/tcp') // '';
-        # the local address is the second column; one that is closed has no inode
-        !grep { @$_ > 9 && $_->[3] ne '0A' && $_->[9] && $_->[1] =~ /:(\w+)\z/ && $port{$1} } @all;
-    });
+    my @all = map { [split] } split /\n/, slurp('/proc/net/tcp') // '';
+    # the local address is the second column; state 0A listens; one that is closed has no inode
+    return map { $_->[3] } grep { @$_ > 9 && $_->[3] ne '0A' && $_->[9] && $_->[1] =~ /:(\w+)\z/ && $port{$1} } @all;
 }
+
+# Waits until no child has a connection of a client's any more.
+sub wait_closed { my ($self) = @_; return $self->wait_for('no clients', 20, sub { !$self->connections }) }
 
 # From now on each of these processes can open this many more.
 sub leave_free {
@@ -186,8 +187,10 @@ sub crashes {
     return grep { /AH0005[012]|AH0004[67]|exit signal|Sanitizer|runtime error:|[Aa]ssertion/ } split /\n/, $self->log . (slurp("$self->{dir}/start") // '');
 }
 
+# Not in the middle of a close: httpd's event MPM may crash then (docs/faults.md). A moment; a child that stands still is not waited for.
 sub stop {
     my ($self) = @_;
+    for (my $until = time + 2; $self->{pid} && time < $until && grep { $_ ne '01' } $self->connections; sleep 0.01) { }
     my $who = $self->{pid} ? who($self->{pid}) : undef;
     end_process($who) if $who;
     waitpid $self->{pid}, 0 if $self->{pid};
