@@ -135,7 +135,7 @@ typedef struct aigw_store_vt {
     /* In the child. NULL: the reason is logged. p: pchild; the store closes with it, after what was submitted is written. */
     aigw_store_t *(*open)(apr_pool_t *p, const char *args, const aigw_store_options_t *options);
 
-    /* Can it be asked? For /ready; within a second. */
+    /* Can it be asked? It may take as long as any other of these: who must answer at once remembers what was said last. */
     apr_status_t (*ping)(aigw_store_t *store);
 
     /* --- tasks: what endpoints ask */

@@ -61,17 +61,19 @@ aigw_task_beat_t *aigw_task_beats_of_all(apr_pool_t *p, int *n)
     return running(p, 1, 0, n);
 }
 
-static void beat(apr_pool_t *p, int everything)
+static apr_status_t beat(apr_pool_t *p, int everything)
 {
     int n;
     aigw_task_beat_t *beats = running(p, everything, 1, &n);
+    const apr_status_t rv = n ? aigw_task_runner.vt->task_beat(aigw_task_runner.store, p, beats, n, aigw_tasks_conf()->lease) : APR_SUCCESS;
 
-    if (n && aigw_task_runner.vt->task_beat(aigw_task_runner.store, p, beats, n, aigw_tasks_conf()->lease) == APR_SUCCESS) {
+    if (rv == APR_SUCCESS) {
         heed(beats, n);
         while (n-- > 0) {
             aigw_task_watch_hint(beats[n].lease.id);
         }
     }
+    return rv;
 }
 
 /* Who wants his task to end need not wait for its next sign of life, which is a write. */
@@ -107,13 +109,16 @@ static int count_running(void)
     return n;
 }
 
-void aigw_task_beats(apr_pool_t *p)
+apr_status_t aigw_task_beats(apr_pool_t *p)
 {
     const apr_time_t now = aigw_clock_now();
+    apr_status_t rv = APR_SUCCESS;
 
     if (now - aigw_task_runner.beaten >= aigw_tasks_conf()->lease / 3) {
-        aigw_task_runner.beaten = aigw_task_runner.looked = now;
-        beat(p, 1);
+        aigw_task_runner.looked = now;
+        if ((rv = beat(p, 1)) != APR_EAGAIN) { /* else it is due still: a lease is no longer than three of them */
+            aigw_task_runner.beaten = now;
+        }
     }
     else if (now - aigw_task_runner.looked >= AIGW_TASK_TICK + count_running() * LOOK_EACH) {
         aigw_task_runner.looked = now;
@@ -121,4 +126,5 @@ void aigw_task_beats(apr_pool_t *p)
         look(p);
     }
     apr_pool_clear(p);
+    return rv;
 }

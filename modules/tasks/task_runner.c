@@ -251,7 +251,11 @@ static void *APR_THREAD_FUNC runner_main(apr_thread_t *thread, void *data)
         const apr_time_t now = aigw_clock_now();
 
         aigw_task_ends_write(p);
-        aigw_task_beats(p);
+        if (aigw_task_beats(p) == APR_EAGAIN) {
+            /* leases may be over by now: who sweeps before he has said that his own live takes them back */
+            aigw_task_runner.swept = now;
+            more = 0;
+        }
         aigw_task_doubts_settle(p, 0);
         if (more || now - aigw_task_runner.swept >= SWEEP_EVERY) {
             aigw_task_runner.swept = now;

@@ -41,8 +41,9 @@ extern aigw_task_runner_t aigw_task_runner;
 
 /* All that follow: the runner's thread. p: for work, cleared. */
 
-/* Those who run here say that they live, and how far they have come, when it is time to; those whose owner wants it to end are cancelled. */
-void aigw_task_beats(apr_pool_t *p);
+/* Those who run here say that they live, and how far they have come, when it is time to; those whose owner wants it to end are cancelled. APR_EAGAIN: the store is
+ * away, and does not know it. */
+apr_status_t aigw_task_beats(apr_pool_t *p);
 
 /* A copy of all that run here, in p, *n of them. */
 aigw_task_beat_t *aigw_task_beats_of_all(apr_pool_t *p, int *n);
