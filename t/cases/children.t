@@ -140,8 +140,8 @@ for my $port (@ports) {
 # httpd's listener ends a child that it sees without a connection, and does not see one that no worker has taken yet
 {
     my $who = File::Temp->new(DIR => Apache::Test::vars('t_logs'));
-    # of event: as many children as there are places for are told to stop
-    my $s = AIGW::Server->new(conf => mpm(($event ? "MaxRequestWorkers 128\n" : '') . "MaxConnectionsPerChild 1\nCustomLog $who \"%P\"\n", 2));
+    # as many children as there are places for are told to stop, and one that is about to go may take that from another
+    my $s = AIGW::Server->new(conf => mpm(($event ? "MaxRequestWorkers 128\n" : $prefork ? '' : "ServerLimit 16\nMaxRequestWorkers 80\n") . "MaxConnectionsPerChild 1\nCustomLog $who \"%P\"\n", 2));
     is_deeply unanswered($s, 12, 1), [], 'MaxConnectionsPerChild 1: questions are answered';
     is_deeply [$s->crashes], [], '… nobody crashed';
     # event tells as many children of the stop as there may be active ones, 8: of more, one may not hear of it. And a child that is about to go may miss that it was woken for this, and stays until it is told
