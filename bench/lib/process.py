@@ -53,6 +53,16 @@ def stop_all():
         stop(process, 3)
 
 
+def wait_calm(port):
+    """A moment, until no client's connection is half closed: httpd's event MPM may crash at a stop then (docs/faults.md)."""
+    def calm():
+        with open("/proc/net/tcp", encoding="ascii") as f:
+            sockets = [line.split() for line in list(f)[1:]]
+        # its address is the second column, then comes its state: 01 is open on both sides, 0A listens; one that is closed has no inode
+        return not [s for s in sockets if s[1].endswith(f":{port:04X}") and s[3] not in ("01", "0A") and s[9] != "0"]
+    wait_until(calm, 2)
+
+
 def free_port():
     """Below those that the kernel gives to clients, of which a benchmark has thousands."""
     while True:

@@ -114,6 +114,7 @@ class Server:
             raise Unavailable(f"{self.title} does not start or does not answer:\n{self.last_words()}")
 
     def stop(self):
+        process.wait_calm(self.port)
         process.stop(self.process)
 
     def last_words(self):

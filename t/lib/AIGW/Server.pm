@@ -75,7 +75,7 @@ sub start {
 
 sub log      { my ($self) = @_; return slurp("$self->{dir}/error_log") // '' }
 sub access   { my ($self) = @_; return slurp("$self->{dir}/access_log") // '' }
-sub signal   { my ($self, $signal) = @_; return kill $signal, $self->{pid} }
+sub signal   { my ($self, $signal) = @_; $self->calm if $signal =~ /\A(?:TERM|HUP)\z/; return kill $signal, $self->{pid} }
 sub children { my ($self) = @_; return grep { defined } map { who($_) } split ' ', `pgrep -P $self->{pid}` }
 
 # Seconds until none of these processes is left; dies when it takes too long.
@@ -187,10 +187,16 @@ sub crashes {
     return grep { /AH0005[012]|AH0004[67]|exit signal|Sanitizer|runtime error:|[Aa]ssertion/ } split /\n/, $self->log . (slurp("$self->{dir}/start") // '');
 }
 
-# Not in the middle of a close: httpd's event MPM may crash then (docs/faults.md). A moment; a child that stands still is not waited for.
-sub stop {
+# Before a hard stop or restart, not in the middle of a close: httpd's event MPM may crash then (docs/faults.md). A moment; a child that stands still is not waited for.
+sub calm {
     my ($self) = @_;
     for (my $until = time + 2; $self->{pid} && time < $until && grep { $_ ne '01' } $self->connections; sleep 0.01) { }
+    return;
+}
+
+sub stop {
+    my ($self) = @_;
+    $self->calm;
     my $who = $self->{pid} ? who($self->{pid}) : undef;
     end_process($who) if $who;
     waitpid $self->{pid}, 0 if $self->{pid};
