@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # title: Apache::Test on event
-# beside: 410
+# beside: 1020
 # quick: yes
 # packages: libapache2-mod-perl2 libcryptx-perl libio-socket-ssl-perl faketime curl=curl openssl=openssl slowhttptest=slowhttptest redis-server=redis-server postgresql sqlite3=sqlite3
 set -u

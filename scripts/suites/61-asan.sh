@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # title: Apache::Test on event, ASan and UBSan
-# beside: 420
+# beside: 1060
 # packages: libapache2-mod-perl2 libcryptx-perl libio-socket-ssl-perl faketime curl=curl openssl=openssl redis-server=redis-server postgresql sqlite3=sqlite3
 set -u
 # shellcheck source=scripts/lib.sh

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # title: make distcheck
-# beside: 200
+# beside: 150
 # packages: check libapache2-mod-perl2 redis-server=redis-server
 set -u
 # shellcheck source=scripts/lib.sh
