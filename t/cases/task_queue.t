@@ -74,7 +74,7 @@ sub threads { return map { my ($pid) = split m{/}; glob "/proc/$pid/task/*" } $s
 sub sent { my ($body, %more) = @_; my %as = as(1, 'Content-Type' => 'application/json', %more); return said(AIGW::Client::once(POST => $at, %as, body => $body)) }
 
 # ------------------------------------------------------------------ whose turn it is
-$s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', "AIGWTaskWorkers 1\nAIGWTasksPerUser 60\nAIGWTaskPatience 1s\nAIGWTaskMaxBody 4k\nAIGWTaskMaxResult 1K\nAIGWTaskTTL 1h 2h\nAIGWReactors 1"));
+$s = AIGW::Server->new(conf => conf('AIGWStore sqlite:data/aigw.db', join "\n", 'AIGWTaskWorkers 1', 'AIGWTasksPerUser 60', 'AIGWTaskPatience 1s', 'AIGWTaskMaxBody 4k', 'AIGWTaskMaxResult 1K', 'AIGWTaskTTL 1h 2h', 'AIGWReactors 1'));
 {
     my $tag = tag();
     my $threads = threads();
