@@ -63,21 +63,11 @@ sub hook_url { my ($i) = @_; return sprintf 'http://%s:%d/hook', $i % 2 ? 'local
 
 sub conf {
     my ($s, $store) = @_;
-    my $model = sub { my ($name, $upstream) = @_; return "<AIGWModel $name>\nAIGWUpstream $upstream\n</AIGWModel>\n" };
     my $location = sub { my ($path, $handler) = @_; return "<Location $path>\nAuthType AIGW\nRequire valid-user\nSetHandler $handler\n</Location>\n" };
     return <<"CONF"
 $store
 LogLevel info aigw:debug aigw_tasks:debug
-StartServers 1
-ServerLimit 4
-ThreadLimit 16
-ThreadsPerChild 16
-MinSpareThreads 1
-MaxSpareThreads 16
-MaxRequestWorkers 16
-AsyncRequestWorkerFactor 200
-ListenBacklog 1024
-AIGWReactors 2
+${ONE_CHILD}AIGWReactors 2
 AIGWKeyFile $s->{dir}/keys
 AIGWTaskWorkers 30
 AIGWTaskLease 6s
@@ -101,8 +91,8 @@ AIGWDefaultModel echo
     SetHandler aigw-test-race
 </Location>
 CONF
-        . $model->('echo', 'echo') . $model->('slow', 'echo words=100000 delay=20ms') . $model->('bench', "openai http://127.0.0.1:$model_port/v1")
-        . $model->('raw', "openai http://127.0.0.1:$services->{vars}{raw_port}/v1") . $model->('dead', "openai http://127.0.0.1:$services->{vars}{dead_port}/v1")
+        . model('echo', 'echo') . model('slow', 'echo words=100000 delay=20ms') . model('bench', "openai http://127.0.0.1:$model_port/v1")
+        . model('raw', "openai http://127.0.0.1:$services->{vars}{raw_port}/v1") . model('dead', "openai http://127.0.0.1:$services->{vars}{dead_port}/v1")
         . join '', map { $location->($_, 'aigw-tasks') } $PATH, '/ai/jobs';
 }
 

@@ -79,19 +79,9 @@ CONF
 sub conf {
     my ($self_tls) = @_;
     my $raw = $services->{vars}{raw_port};
-    my $model = sub { my ($name, $upstream) = @_; return "<AIGWModel $name>\nAIGWUpstream $upstream\n</AIGWModel>\n" };
     return <<"CONF" . $endpoints
 LogLevel info aigw:debug
-StartServers 1
-ServerLimit 4
-ThreadLimit 16
-ThreadsPerChild 16
-MinSpareThreads 1
-MaxSpareThreads 16
-MaxRequestWorkers 16
-AsyncRequestWorkerFactor 200
-ListenBacklog 1024
-Timeout 60
+${ONE_CHILD}Timeout 60
 KeepAlive On
 MaxKeepAliveRequests 0
 KeepAliveTimeout 20
@@ -112,11 +102,11 @@ AIGWRedis $proxy->{url}
 AIGWRedisConnections 3
 AIGWRedisTimeout command=200ms
 CONF
-        . $model->('echo', 'echo') . $model->('echo-slow', 'echo words=20 delay=5ms') . $model->('test', 'test')
-        . $model->('bench', "openai http://127.0.0.1:$model_port/v1") . $model->('self', "openai https://localhost:$self_tls/v1 model=echo-slow")
-        . $model->('raw', "openai http://127.0.0.1:$raw/v1") . $model->('raw-tls', "openai https://localhost:$services->{vars}{raw_tls_port}/v1")
-        . $model->('raw-drain', "openai http://127.0.0.1:$raw/v1 disconnect=drain:3s") . $model->('half', 'openai balancer://half/v1')
-        . $model->('raw:ok', "openai http://127.0.0.1:$raw/v1 model=s:ok") . $model->('dead', "openai http://127.0.0.1:$services->{vars}{dead_port}/v1")
+        . model('echo', 'echo') . model('echo-slow', 'echo words=20 delay=5ms') . model('test', 'test')
+        . model('bench', "openai http://127.0.0.1:$model_port/v1") . model('self', "openai https://localhost:$self_tls/v1 model=echo-slow")
+        . model('raw', "openai http://127.0.0.1:$raw/v1") . model('raw-tls', "openai https://localhost:$services->{vars}{raw_tls_port}/v1")
+        . model('raw-drain', "openai http://127.0.0.1:$raw/v1 disconnect=drain:3s") . model('half', 'openai balancer://half/v1')
+        . model('raw:ok', "openai http://127.0.0.1:$raw/v1 model=s:ok") . model('dead', "openai http://127.0.0.1:$services->{vars}{dead_port}/v1")
         . "<Location /v1/chat/completions>\nSetHandler aigw-chat-completions\n</Location>\n"
 }
 

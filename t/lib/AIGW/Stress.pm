@@ -21,9 +21,24 @@ use AIGW::Memcheck ();
 use AIGW::Server ();
 use AIGW::Services qw(slurp spew);
 use base 'Exporter';
-our @EXPORT = qw(%o $PATIENCE ok options sized said surroundings ends_with_us start_model gateway race group join_groups beside load judge);
+our @EXPORT = qw(%o $PATIENCE ok options sized said surroundings ends_with_us start_model gateway model $ONE_CHILD race group join_groups beside load judge);
 
 our (%o, $PATIENCE);
+
+# Of what configures a gateway: threads enough, in one child at a time, which has room for many clients.
+our $ONE_CHILD = <<'CONF';
+StartServers 1
+ServerLimit 4
+ThreadLimit 16
+ThreadsPerChild 16
+MinSpareThreads 1
+MaxSpareThreads 16
+MaxRequestWorkers 16
+AsyncRequestWorkerFactor 200
+ListenBacklog 1024
+CONF
+sub model { my ($name, $upstream) = @_; return "<AIGWModel $name>\nAIGWUpstream $upstream\n</AIGWModel>\n" }
+
 my ($checks, $bad) = (0, 0);
 my $main  = $$;
 my $began = time;
